@@ -1,0 +1,157 @@
+package session
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+)
+
+// MasterKeySize is the length of a master key in bytes.
+const MasterKeySize = 32
+
+// ErrSealed says that a sealed value cannot be opened: it was changed, moved from where it belongs,
+// or sealed with a key that is not on the ring.
+var ErrSealed = errors.New("session: sealed value does not open")
+
+// Keyring holds the service's master keys: the first one signs and seals, all of them verify and
+// open. It is immutable and safe for concurrent use. A master key itself is never used on data; every use
+// derives its own (HKDF-SHA256, RFC 5869).
+type Keyring struct {
+	keys []*masterKey
+}
+
+const keyNameSize = 4
+
+// keyName tells which key of the ring was used. It is a hash of the key and no secret.
+type keyName [keyNameSize]byte
+
+type masterKey struct {
+	name keyName
+	mac  []byte // signs tokens
+	seal []byte // parent of every sealing key
+}
+
+// NewKeyring makes a ring of master keys of MasterKeySize bytes each, the signing key first. There
+// must be at least one, and no two alike.
+func NewKeyring(secrets [][]byte) (*Keyring, error) {
+	if len(secrets) == 0 {
+		return nil, errors.New("session: a key ring needs at least one key")
+	}
+	ring := &Keyring{}
+	for i, secret := range secrets {
+		if len(secret) != MasterKeySize {
+			return nil, fmt.Errorf("session: key %d has %d bytes, not %d", i+1, len(secret), MasterKeySize)
+		}
+		key := &masterKey{
+			mac:  derive(secret, nil, "authsvc token mac", sha256.Size),
+			seal: derive(secret, nil, "authsvc seal", sha256.Size),
+		}
+		copy(key.name[:], derive(secret, nil, "authsvc key name", keyNameSize))
+		if ring.find(key.name) != nil {
+			return nil, fmt.Errorf("session: key %d is on the ring twice", i+1)
+		}
+		ring.keys = append(ring.keys, key)
+	}
+	return ring, nil
+}
+
+func (k *Keyring) find(name keyName) *masterKey {
+	for _, key := range k.keys {
+		if key.name == name {
+			return key
+		}
+	}
+	return nil
+}
+
+// Seal encrypts and authenticates plaintext with AES-256-GCM under a key derived from the ring's
+// first master key, the purpose and the context; associated data is authenticated with it. Context is
+// what must be known, besides the master key, to open the value again: a browser's token, for example. The result
+// is the key's name, a random nonce, the ciphertext and the tag.
+//
+// The key is a new one for each context, so a context that is random keeps the number of values under one key
+// far below what random nonces allow.
+func (k *Keyring) Seal(purpose string, context, associated, plaintext []byte) []byte {
+	key := k.keys[0]
+	sealed := append(make([]byte, 0, keyNameSize+12+len(plaintext)+16), key.name[:]...)
+	return key.aead(purpose, context).Seal(sealed, nil, plaintext, associate(key.name, associated))
+}
+
+// Open reverses Seal, with any key of the ring. It returns ErrSealed for a value that was not sealed
+// for exactly this purpose, context and associated data.
+func (k *Keyring) Open(purpose string, context, associated, sealed []byte) ([]byte, error) {
+	if len(sealed) < keyNameSize {
+		return nil, ErrSealed
+	}
+	key := k.find(keyName(sealed))
+	if key == nil {
+		return nil, ErrSealed
+	}
+	plaintext, err := key.aead(purpose, context).Open(nil, nil, sealed[keyNameSize:], associate(key.name, associated))
+	if err != nil {
+		return nil, ErrSealed
+	}
+	return plaintext, nil
+}
+
+// Derive returns size bytes (at most 8160) that only who knows the master key in use when sealed was
+// made, and the context, can know. Values that belong to a sealed one are derived instead of stored: the key is
+// taken from sealed, so that any replica derives the same, whichever key signs there.
+func (k *Keyring) Derive(purpose string, context, sealed []byte, size int) ([]byte, error) {
+	if len(sealed) < keyNameSize {
+		return nil, ErrSealed
+	}
+	key := k.find(keyName(sealed))
+	if key == nil {
+		return nil, ErrSealed
+	}
+	return derive(key.seal, context, "authsvc derive "+purpose, size), nil
+}
+
+func (key *masterKey) aead(purpose string, context []byte) cipher.AEAD {
+	block, err := aes.NewCipher(derive(key.seal, context, "authsvc seal "+purpose, 32))
+	if err != nil {
+		panic(err) // a key of 32 bytes is always accepted
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic(err) // AES has the block size that GCM wants
+	}
+	return aead
+}
+
+func associate(name keyName, associated []byte) []byte {
+	return append(append(make([]byte, 0, keyNameSize+len(associated)), name[:]...), associated...)
+}
+
+// tokenMAC authenticates a token. Every part is preceded by its length, so that no two
+// different inputs are one message.
+func (key *masterKey) tokenMAC(purpose Purpose, site string, signed []byte) []byte {
+	mac := hmac.New(sha256.New, key.mac)
+	for _, part := range []string{string(purpose), site} {
+		writeLength(mac, len(part))
+		mac.Write([]byte(part))
+	}
+	mac.Write(signed)
+	return mac.Sum(nil)[:tokenMACSize]
+}
+
+func writeLength(h hash.Hash, n int) {
+	var length [4]byte
+	binary.BigEndian.PutUint32(length[:], uint32(n))
+	h.Write(length[:])
+}
+
+func derive(secret, salt []byte, info string, size int) []byte {
+	key, err := hkdf.Key(sha256.New, secret, salt, info, size)
+	if err != nil {
+		panic(err) // only a size beyond 255 hashes fails
+	}
+	return key
+}

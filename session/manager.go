@@ -1,0 +1,148 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Manager begins, loads and ends the sessions of one site. It is immutable after its first use and safe
+// for concurrent use.
+type Manager struct {
+	Store   Store
+	Keyring *Keyring
+	// Site is the name of the site; sessions of another site are not found.
+	Site string
+	// IdleTimeout ends a session that is not used, AbsoluteTimeout one that is.
+	IdleTimeout, AbsoluteTimeout time.Duration
+	// Now is the store's clock, the only one by which sessions are measured; nil means time.Now.
+	Now func() time.Time
+}
+
+// Purposes of the two seals of a record.
+const (
+	sealIdentity = "record identity"
+	sealTokens   = "record tokens"
+)
+
+func (m *Manager) now() time.Time {
+	if m.Now == nil {
+		return time.Now()
+	}
+	return m.Now()
+}
+
+// Begin stores a new session and returns the token that opens it, always a new one. It sets the ID, version, site
+// and times of the session that it returns. Errors: ErrTooLarge; any other means that the store
+// could not confirm it and that the token must not be given out.
+func (m *Manager) Begin(ctx context.Context, s Session, t Tokens) (Token, Session, error) {
+	token := m.Keyring.NewToken(PurposeSession, m.Site)
+	now := m.now()
+	s.ID, s.Version, s.Site = token.ID(), 1, m.Site
+	s.Created, s.Expires = now, now.Add(m.AbsoluteTimeout).Truncate(time.Millisecond)
+	r := Record{ID: s.ID, Version: s.Version, Site: s.Site, Expires: s.Expires, TTL: m.ttl(now, s.Expires)}
+	s.IdleExpires = now.Add(r.TTL)
+
+	plaintext, err := encodeIdentity(s)
+	if err != nil {
+		return Token{}, Session{}, err
+	}
+	r.Identity = m.Keyring.Seal(sealIdentity, token.Secret(), r.associated(PartIdentity), plaintext)
+	if !t.empty() {
+		if plaintext, err = encodeTokens(t); err != nil {
+			return Token{}, Session{}, err
+		}
+		r.Tokens = m.Keyring.Seal(sealTokens, token.Secret(), r.associated(PartTokens), plaintext)
+	}
+	if err := m.Store.Create(ctx, r); err != nil {
+		return Token{}, Session{}, fmt.Errorf("begin session: %w", err)
+	}
+	return token, s, nil
+}
+
+// Load returns the session that the token opens. Errors: ErrNotFound when there is none or it has
+// expired, ErrCorrupt when it cannot be read; any other means "cannot tell".
+func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
+	r, err := m.Store.Load(ctx, token.ID())
+	if err != nil {
+		return Session{}, fmt.Errorf("load session: %w", err)
+	}
+	return m.open(token, r)
+}
+
+// LoadWithTokens is Load, with the provider's tokens, which are zero for a session that has none.
+// Errors: as Load.
+func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tokens, error) {
+	r, err := m.Store.LoadWithTokens(ctx, token.ID())
+	if err != nil {
+		return Session{}, Tokens{}, fmt.Errorf("load session: %w", err)
+	}
+	s, err := m.open(token, r)
+	if err != nil || r.Tokens == nil {
+		return s, Tokens{}, err
+	}
+	plaintext, err := m.Keyring.Open(sealTokens, token.Secret(), r.associated(PartTokens), r.Tokens)
+	if err != nil {
+		return Session{}, Tokens{}, fmt.Errorf("%w: tokens: %w", ErrCorrupt, err)
+	}
+	t, err := decodeTokens(plaintext)
+	if err != nil {
+		return Session{}, Tokens{}, err
+	}
+	return s, t, nil
+}
+
+// open checks and opens the identity of a record. The record's own expiry counts, whatever the store's: a
+// key whose expiry was taken away ends in time all the same.
+func (m *Manager) open(token Token, r Record) (Session, error) {
+	if r.Site != m.Site {
+		return Session{}, fmt.Errorf("%w: it belongs to another site", ErrNotFound)
+	}
+	plaintext, err := m.Keyring.Open(sealIdentity, token.Secret(), r.associated(PartIdentity), r.Identity)
+	if err != nil {
+		return Session{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	now := m.now()
+	if !now.Before(r.Expires) {
+		return Session{}, fmt.Errorf("%w: it has expired", ErrNotFound)
+	}
+	s, err := decodeIdentity(plaintext)
+	if err != nil {
+		return Session{}, err
+	}
+	s.ID, s.Version, s.Site, s.Expires = r.ID, r.Version, r.Site, r.Expires
+	s.IdleExpires = now.Add(r.TTL)
+	if s.IdleExpires.After(s.Expires) {
+		s.IdleExpires = s.Expires
+	}
+	return s, nil
+}
+
+// Touch notes that the session was used. It writes to the store only once per tenth of the idle time: a record
+// gets 1.1 times the idle time, and is touched when less than the idle time is left. An error
+// is not the user's trouble: the session is as valid as before.
+func (m *Manager) Touch(ctx context.Context, s Session) error {
+	now := m.now()
+	left := s.IdleExpires.Sub(now)
+	if left >= m.IdleTimeout || !s.IdleExpires.Before(s.Expires) {
+		return nil
+	}
+	if err := m.Store.Touch(ctx, s.ID, m.ttl(now, s.Expires)); err != nil {
+		return fmt.Errorf("touch session: %w", err)
+	}
+	return nil
+}
+
+// End deletes the session. An error means that the store could not confirm it: the session may still live.
+func (m *Manager) End(ctx context.Context, id ID) error {
+	if err := m.Store.Delete(ctx, id); err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	return nil
+}
+
+// ttl is the life that a record used now gets: a tenth more than the idle time, so that one
+// write serves many requests, and no more than the session's absolute end allows.
+func (m *Manager) ttl(now, expires time.Time) time.Duration {
+	return min(m.IdleTimeout+m.IdleTimeout/10, expires.Sub(now))
+}

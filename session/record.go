@@ -1,0 +1,135 @@
+package session
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// RecordFormat is the format of records that this release writes, and the latest that it reads.
+const RecordFormat = 1
+
+// ErrCorrupt says that something is stored under a session's name that is no readable record:
+// garbage, a truncated value, or one that does not open. The session is lost; nothing else is.
+var ErrCorrupt = errors.New("session: record is corrupt")
+
+// ErrForeign says that the store answered with the record of another session. It means "cannot tell":
+// a connection that hands out other people's answers says nothing about this session.
+var ErrForeign = errors.New("session: the store answered with another session's record")
+
+// Record is a session as a store sees it: two sealed parts and what a store must know to keep them.
+// A verdict needs the first part only; tokens are large and rarely read.
+type Record struct {
+	ID ID
+	// Version counts the writes of this record, from 1. Swap compares it.
+	Version uint64
+	// Site is the name of the site that the session belongs to, at most 255 bytes.
+	Site string
+	// Expires is the end of the session whatever its use, in the store's time, to the millisecond.
+	Expires time.Time
+	// Identity is the sealed part that a verdict needs.
+	Identity []byte
+	// Tokens is the sealed part with the provider's tokens; nil when there are none, and after Load.
+	Tokens []byte
+	// TTL is how long the store keeps the record from now on unless it is touched: in a write what it shall
+	// get, in a read what is left of it.
+	TTL time.Duration
+}
+
+// Part names one of a record's two stored values.
+type Part byte
+
+const (
+	// PartIdentity is the value that a verdict reads.
+	PartIdentity Part = 'i'
+	// PartTokens is the value that a refresh and a logout read as well.
+	PartTokens Part = 't'
+)
+
+// A stored value starts with a header in the clear: format, version, the first bytes of the ID, absolute
+// expiry and site; the sealed part follows. All of the header is associated data of the seal, so none of
+// it can be changed or moved. HeaderVersion is all that a store compares before it overwrites a value.
+const (
+	// HeaderVersion is the number of leading bytes of a stored value that hold its format and version.
+	HeaderVersion = 1 + 8
+
+	idCheckSize = 8
+	headerSize  = HeaderVersion + idCheckSize + 8 + 1 // and the site
+)
+
+// AppendVersion appends the bytes with which a stored value of this version starts.
+func AppendVersion(b []byte, version uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(b, RecordFormat), version)
+}
+
+// header returns the clear bytes of a stored value.
+func (r Record) header() []byte {
+	b := AppendVersion(make([]byte, 0, headerSize+len(r.Site)), r.Version)
+	b = append(b, r.ID[:idCheckSize]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(r.Expires.UnixMilli()))
+	b = append(b, byte(len(r.Site)))
+	return append(b, r.Site...)
+}
+
+// Encode returns the stored value of one part.
+func (r Record) Encode(part Part) []byte {
+	if part == PartTokens {
+		return append(r.header(), r.Tokens...)
+	}
+	return append(r.header(), r.Identity...)
+}
+
+// DecodeRecord reads a record from its stored values: identity, and tokens unless nil. It checks
+// that they are well-formed, of this ID, and of one version. Errors: ErrCorrupt, ErrLaterFormat,
+// ErrForeign. Every adapter reads through it.
+func DecodeRecord(id ID, identity, tokens []byte) (Record, error) {
+	r, err := decodeValue(id, identity)
+	if err != nil {
+		return Record{}, err
+	}
+	if tokens == nil {
+		return r, nil
+	}
+	t, err := decodeValue(id, tokens)
+	if err != nil {
+		return Record{}, fmt.Errorf("tokens: %w", err)
+	}
+	if t.Version != r.Version || t.Site != r.Site || !t.Expires.Equal(r.Expires) {
+		return Record{}, fmt.Errorf("%w: its parts are of versions %d and %d", ErrCorrupt, r.Version, t.Version)
+	}
+	r.Tokens = t.Identity
+	return r, nil
+}
+
+// decodeValue reads one stored value; the sealed bytes are left in Identity.
+func decodeValue(id ID, value []byte) (Record, error) {
+	if len(value) == 0 || value[0] == 0 {
+		return Record{}, ErrCorrupt
+	}
+	if value[0] > RecordFormat {
+		return Record{}, ErrLaterFormat
+	}
+	if len(value) < headerSize {
+		return Record{}, ErrCorrupt
+	}
+	r := Record{ID: id, Version: binary.BigEndian.Uint64(value[1:])}
+	if [idCheckSize]byte(value[HeaderVersion:]) != [idCheckSize]byte(id[:]) {
+		return Record{}, ErrForeign
+	}
+	r.Expires = time.UnixMilli(int64(binary.BigEndian.Uint64(value[HeaderVersion+idCheckSize:])))
+	rest := value[headerSize:]
+	siteLength := int(value[headerSize-1])
+	if r.Version == 0 || len(rest) <= siteLength {
+		return Record{}, ErrCorrupt
+	}
+	r.Site, r.Identity = string(rest[:siteLength]), rest[siteLength:]
+	return r, nil
+}
+
+// associated is what the seal of a part covers besides its contents: which part it is, the whole
+// ID and the header.
+func (r Record) associated(part Part) []byte {
+	b := append([]byte{byte(part)}, r.ID[:]...)
+	return append(b, r.header()...)
+}

@@ -1,0 +1,52 @@
+package session
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+// Session is who is signed in: what a verdict, a rule and an identity header may know. A Session that
+// was loaded is a copy; its Claims must not be changed.
+type Session struct {
+	ID      ID
+	Version uint64
+	Site    string
+
+	// Issuer and Subject together name the user: a subject is unique within its issuer only
+	// (OpenID Connect Core 1.0, section 2).
+	Issuer  string
+	Subject string
+	// ProviderSession is the provider's name for its own session, the claim "sid"; empty when it gives none.
+	ProviderSession string
+	// ACR is the authentication context class that the provider vouches for, the claim "acr"; may be empty.
+	ACR string
+	// AuthTime is when the user last proved who they are, the claim "auth_time"; zero when it gives none.
+	AuthTime time.Time
+
+	// Created is the moment of the login, Expires the end of the session whatever its use, both in the store's time.
+	Created, Expires time.Time
+	// IdleExpires is when the session ends unless it is used.
+	IdleExpires time.Time
+
+	// Claims are the provider's claims about the user as JSON gives them: strings, bools, int64,
+	// float64, []any, map[string]any and nil.
+	Claims map[string]any
+}
+
+// Tokens are what the provider gave for a session. They print redacted.
+type Tokens struct {
+	AccessToken  string
+	RefreshToken string
+	IDToken      string
+	// Expiry is the end of the access token's life in the store's time; zero when unknown.
+	Expiry time.Time
+}
+
+// Format prints "[redacted]" for every verb, so that no log and no error can carry a token.
+func (t Tokens) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
+
+// MarshalText keeps tokens out of JSON and the like.
+func (t Tokens) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+func (t Tokens) empty() bool { return t == Tokens{} }

@@ -1,0 +1,76 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+var (
+	// ErrNotFound says that the store answered, and that there is no such record.
+	ErrNotFound = errors.New("session: not found")
+	// ErrExists says that Create found a record of that ID.
+	ErrExists = errors.New("session: exists already")
+	// ErrVersion says that Swap found another version, or a record that it may not overwrite.
+	ErrVersion = errors.New("session: version does not match")
+)
+
+// Store keeps records. Implementations are safe for concurrent use, by any number of processes
+// that share the same storage, and are held to this contract by package storetest.
+//
+// An error that is none of the sentinels named at a method means "cannot tell": the store could not
+// be asked, did not answer in time, or answered nonsense. No caller may treat it as absent, and a
+// write that ends in such an error may or may not have happened.
+//
+// Every method keeps its own deadline, a fraction of a second, and answers within it whatever the
+// store does; the context's deadline counts when it is earlier. Every record has an expiry at every moment: no
+// method, and no half-done one, leaves a record that lives for ever.
+type Store interface {
+	// Load returns the record without its tokens, and in TTL what is left of its life.
+	// Errors: ErrNotFound, ErrCorrupt, ErrLaterFormat and ErrForeign (both "cannot tell").
+	Load(ctx context.Context, id ID) (Record, error)
+
+	// LoadWithTokens returns the record with both parts, of one version. A record that was written
+	// without tokens has none. Errors: as Load.
+	LoadWithTokens(ctx context.Context, id ID) (Record, error)
+
+	// Create stores a new record for its TTL. Errors: ErrExists.
+	Create(ctx context.Context, r Record) error
+
+	// Swap replaces a record whose version is r.Version-1 with r, both parts at once: a record
+	// without tokens loses those that it had. The record's life is the longer of what is left and r.TTL, but never
+	// beyond r.Expires. A record that is gone is not made again. Errors: ErrNotFound; ErrVersion, also for a record in
+	// a later release's format or one that is corrupt, which are left as they are.
+	Swap(ctx context.Context, r Record) error
+
+	// Touch makes the record live for ttl from now, if that is longer than what is left; it never shortens a
+	// life. Errors: ErrNotFound.
+	Touch(ctx context.Context, id ID, ttl time.Duration) error
+
+	// Delete removes the record. That there is none is no error.
+	Delete(ctx context.Context, id ID) error
+}
+
+// SlotName names a slot: Kind is a short lower-case word, Hash the SHA-256 of what it is about.
+type SlotName struct {
+	Kind string
+	Hash [32]byte
+}
+
+// MaxSlotValue bounds the value of a slot, in bytes.
+const MaxSlotValue = 4096
+
+// Slots are small values with a short life that the first writer takes: with them replicas agree about a
+// login that several of them see at once. Safe for concurrent use. Errors and deadlines are as for
+// Store: an error that is none of the sentinels means "cannot tell".
+type Slots interface {
+	// Claim stores value for ttl if the slot is free. If not, it changes nothing and returns the value
+	// that holds the slot, and false.
+	Claim(ctx context.Context, name SlotName, value []byte, ttl time.Duration) (holder []byte, claimed bool, err error)
+
+	// Replace stores value for ttl if the slot holds old, and else changes nothing and reports false.
+	Replace(ctx context.Context, name SlotName, old, value []byte, ttl time.Duration) (replaced bool, err error)
+
+	// ReadSlot returns what holds the slot. Errors: ErrNotFound.
+	ReadSlot(ctx context.Context, name SlotName) ([]byte, error)
+}
