@@ -1,0 +1,45 @@
+package idptest
+
+import "net/http"
+
+// serveDiscovery tells what the provider does, and nothing that it does not do.
+func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
+	grants := []string{"authorization_code"}
+	scopes := []string{"openid", "profile", "email"}
+	if p.options.RefreshTokens != RefreshNever {
+		grants = append(grants, "refresh_token")
+		scopes = append(scopes, "offline_access")
+	}
+	methods := []string{"client_secret_basic", "client_secret_post", "none"}
+	document := map[string]any{
+		"issuer":                                         p.options.Issuer,
+		"authorization_endpoint":                         p.URL(Authorize),
+		"token_endpoint":                                 p.URL(Token),
+		"userinfo_endpoint":                              p.URL(Userinfo),
+		"jwks_uri":                                       p.URL(JWKS),
+		"end_session_endpoint":                           p.URL(EndSession),
+		"revocation_endpoint":                            p.URL(Revocation),
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query", "form_post"},
+		"grant_types_supported":                          grants,
+		"subject_types_supported":                        []string{"public"},
+		"id_token_signing_alg_values_supported":          []string{p.options.Algorithm},
+		"scopes_supported":                               scopes,
+		"claims_supported":                               []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "acr", "name", "preferred_username", "email", "email_verified", "groups"},
+		"token_endpoint_auth_methods_supported":          methods,
+		"revocation_endpoint_auth_methods_supported":     methods,
+		"code_challenge_methods_supported":               []string{"S256"},
+		"prompt_values_supported":                        []string{"none", "login", "consent", "select_account"},
+		"authorization_response_iss_parameter_supported": true,
+		"backchannel_logout_supported":                   true,
+		"backchannel_logout_session_supported":           true,
+		"claims_parameter_supported":                     false,
+		"request_parameter_supported":                    false,
+		"request_uri_parameter_supported":                false, // absent would mean true
+	}
+	if len(p.options.ACRValues) > 0 {
+		document["acr_values_supported"] = p.options.ACRValues
+	}
+	edit(&p.hooks, &p.hooks.discovery, document)
+	writeJSON(w, http.StatusOK, document)
+}

@@ -1,0 +1,194 @@
+package idptest
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Endpoint names one of the provider's endpoints, for the request log and for Intercept.
+type Endpoint string
+
+// The endpoints. A path below the issuer, like "/elsewhere", names what is none of them.
+const (
+	Discovery  Endpoint = "discovery"
+	JWKS       Endpoint = "jwks"
+	Authorize  Endpoint = "authorize"
+	SignIn     Endpoint = "signin" // where the sign-in page's buttons lead
+	Token      Endpoint = "token"
+	Userinfo   Endpoint = "userinfo"
+	EndSession Endpoint = "end_session"
+	Revocation Endpoint = "revocation"
+)
+
+// maxBody bounds what the provider reads of a request.
+const maxBody = 1 << 20
+
+// Provider is an OpenID Connect provider as an http.Handler. Safe for concurrent use.
+type Provider struct {
+	options Options
+	prefix  string // the issuer's path, without a final slash
+	routes  map[string]route
+	hooks   hooks
+	log     requestLog
+	keys    keyRing
+	state   state
+}
+
+type route struct {
+	endpoint Endpoint
+	methods  []string
+	handle   http.HandlerFunc
+}
+
+// New makes a provider that somebody else serves at options.Issuer.
+func New(options Options) (*Provider, error) {
+	if err := options.fill(); err != nil {
+		return nil, err
+	}
+	keys, err := newKeys(options.Algorithm, 1+options.ExtraKeys, options.NoKeyID)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := url.Parse(options.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	p := &Provider{
+		options: options,
+		prefix:  strings.TrimSuffix(issuer.Path, "/"),
+		keys:    keyRing{keys: keys},
+		state: state{
+			secret:   []byte(rand.Text()),
+			people:   slices.Clone(options.People),
+			sessions: map[string]*session{},
+			codes:    map[string]*code{},
+			grants:   map[string]*grant{},
+			access:   map[[32]byte]*accessToken{},
+			counts:   map[string]*Counts{},
+		},
+	}
+	get := []string{http.MethodGet, http.MethodHead}
+	both := []string{http.MethodGet, http.MethodPost}
+	post := []string{http.MethodPost}
+	p.routes = map[string]route{
+		"/.well-known/openid-configuration": {Discovery, get, p.serveDiscovery},
+		"/jwks":                             {JWKS, get, p.serveJWKS},
+		"/authorize":                        {Authorize, both, p.serveAuthorize},
+		"/signin":                           {SignIn, both, p.serveSignIn},
+		"/token":                            {Token, post, p.serveToken},
+		"/userinfo":                         {Userinfo, both, p.serveUserinfo},
+		"/end_session":                      {EndSession, both, p.serveEndSession},
+		"/revoke":                           {Revocation, post, p.serveRevocation},
+	}
+	return p, nil
+}
+
+// TB is what Start needs of a testing.TB; the package does without "testing", since the demo imports it.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// Start serves a provider on a free port of 127.0.0.1 until the test ends. See Options.Issuer.
+func Start(tb TB, options Options) *Provider {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatalf("idptest: %v", err)
+	}
+	options.Issuer = "http://" + listener.Addr().String() + options.Issuer
+	p, err := New(options)
+	if err != nil {
+		listener.Close()
+		tb.Fatalf("%v", err)
+	}
+	server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second}
+	var served sync.WaitGroup
+	served.Go(func() { server.Serve(listener) })
+	tb.Cleanup(func() {
+		server.Close()
+		served.Wait()
+	})
+	return p
+}
+
+// Issuer is the provider's identifier.
+func (p *Provider) Issuer() string { return p.options.Issuer }
+
+// URL is where the endpoint is, or the path where it is none of the named ones.
+func (p *Provider) URL(endpoint Endpoint) string {
+	base := strings.TrimSuffix(p.options.Issuer, "/")
+	for path, route := range p.routes {
+		if route.endpoint == endpoint {
+			return base + path
+		}
+	}
+	return base + string(endpoint)
+}
+
+// ServeHTTP records the request, gives it to the endpoint's Intercept if there is one, and answers it.
+func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, below := strings.CutPrefix(r.URL.Path, p.prefix)
+	if !below {
+		path = r.URL.Path
+	}
+	route, known := p.routes[path]
+	if !known || !below {
+		route = missing(path)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		http.Error(w, "The request is too large.", http.StatusRequestEntityTooLarge)
+		return
+	} else if err != nil {
+		return // the client went away
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+
+	entry := p.log.add(p.options.Now(), route.endpoint, r, body)
+	answer := &statusWriter{ResponseWriter: w}
+	defer func() { p.log.finish(entry, answer.status) }()
+
+	honest := http.Handler(allow(route))
+	if intercept := p.hooks.interceptFor(route.endpoint); intercept != nil {
+		intercept(answer, r, honest)
+		return
+	}
+	honest.ServeHTTP(answer, r)
+}
+
+func missing(path string) route {
+	return route{endpoint: Endpoint(path), handle: http.NotFound}
+}
+
+func allow(route route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if route.methods != nil && !slices.Contains(route.methods, r.Method) {
+			w.Header().Set("Allow", strings.Join(route.methods, ", "))
+			http.Error(w, "This endpoint takes "+strings.Join(route.methods, " or ")+".", http.StatusMethodNotAllowed)
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		route.handle(w, r)
+	}
+}
+
+// client finds a registered client.
+func (p *Provider) client(id string) *Client {
+	for i := range p.options.Clients {
+		if p.options.Clients[i].ID == id {
+			return &p.options.Clients[i]
+		}
+	}
+	return nil
+}
