@@ -1,0 +1,51 @@
+package authsvc
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// AdminHandler returns the handler of the admin listener: health and metrics. It must not be reachable by strangers.
+func (s *Service) AdminHandler() http.Handler {
+	router := chi.NewRouter()
+	router.Get("/livez", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, r, http.StatusOK, map[string]bool{"live": true})
+	})
+	router.Get("/readyz", s.readyz)
+	router.Handle("/metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	return router
+}
+
+// readiness says whether this replica should get requests, and why not. What fails is its own trouble; what is degraded is everyone's,
+// and taking all replicas away for it would only hide the page that explains it.
+type readiness struct {
+	Ready    bool              `json:"ready"`
+	Failing  map[string]string `json:"failing"`
+	Degraded map[string]string `json:"degraded"`
+}
+
+func (s *Service) readyz(w http.ResponseWriter, r *http.Request) {
+	state := readiness{Failing: map[string]string{}, Degraded: map[string]string{}}
+	if s.draining.Load() {
+		state.Failing["draining"] = "this replica is about to stop"
+	}
+	if err := s.store.Ping(r.Context()); err != nil {
+		if s.store.Reached() {
+			state.Degraded["store"] = "the store does not answer; see the log"
+		} else {
+			state.Failing["store"] = "the store has not been reached yet; see the log"
+		}
+	}
+	if _, err := s.site.Load().provider.ready(); err != nil {
+		state.Degraded["provider"] = "the provider could not be discovered yet; nobody can sign in"
+	}
+	strict := r.URL.Query().Get("strict") == "1"
+	state.Ready = len(state.Failing) == 0 && !(strict && len(state.Degraded) > 0)
+	status := http.StatusOK
+	if !state.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	writeJSON(w, r, status, state)
+}

@@ -1,0 +1,114 @@
+package authsvc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"authsvc/session"
+)
+
+// verdictTime bounds all store operations of one verdict together. With the store's own timeout beneath it, an answer
+// comes within 150 ms whatever the store does: Envoy gives a check 200 ms.
+const verdictTime = 135 * time.Millisecond
+
+// auth is the check that a gateway of nginx' dialect makes for every request.
+func (s *Service) auth(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	site := s.site.Load()
+	d := s.verdict(r, site)
+
+	askedURL := ""
+	var unknown error
+	if d.Outcome == Login {
+		var a asked
+		if infoOf(r).trusted {
+			a, unknown = askedOfAuth(r)
+		} else {
+			unknown = errUntrustedPeer
+		}
+		if a.URI != "" {
+			askedURL = a.url()
+		}
+	}
+	answer(w, site, d, askedURL)
+
+	s.metrics.decisions.WithLabelValues(d.Outcome.String(), d.Reason).Inc()
+	s.metrics.decisionSeconds.WithLabelValues(d.Outcome.String()).Observe(time.Since(start).Seconds())
+	s.logDecision(r, d, unknown)
+}
+
+var errUntrustedPeer = errors.New("the asked request is unknown: the peer is not in trusted_proxies")
+
+// verdict says whether the request's browser may pass. It knows no gateway.
+func (s *Service) verdict(r *http.Request, site *site) decision {
+	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
+	defer cancel()
+	d, tokens := s.identify(ctx, site, r)
+	if d.Outcome != Allow {
+		return d
+	}
+	d = decide(d.Session, site.groupsClaim, parseNarrowing(r.URL.RawQuery))
+	if d.Outcome != Allow {
+		return d
+	}
+	var dropped int
+	d.Identity, dropped = renderIdentity(site.headers, d.Session, tokens, site.groupsClaim, s.store.Now())
+	s.metrics.identityDropped.Add(float64(dropped))
+	if err := site.sessions.Touch(ctx, *d.Session); err != nil {
+		s.metrics.touchFailures.Inc() // the session is as valid as before
+	}
+	return d
+}
+
+// identify is the one place where a credential becomes a session: Allow when there is a live one, else why
+// not.
+func (s *Service) identify(ctx context.Context, site *site, r *http.Request) (decision, session.Tokens) {
+	token, err := site.sessionCookie.read(site.keyring, site.name, r)
+	switch {
+	case errors.Is(err, errNoCookie):
+		return decision{Outcome: Login, Reason: "no_cookie"}, session.Tokens{}
+	case errors.Is(err, errCookieDoubled):
+		return decision{Outcome: Login, Reason: "cookie_doubled"}, session.Tokens{}
+	case errors.Is(err, session.ErrLaterFormat):
+		return decision{Outcome: Unavailable, Reason: "later_format", Err: err}, session.Tokens{}
+	case err != nil:
+		return decision{Outcome: Login, Reason: "cookie_invalid"}, session.Tokens{}
+	}
+	var loaded session.Session
+	var tokens session.Tokens
+	if site.tokens {
+		loaded, tokens, err = site.sessions.LoadWithTokens(ctx, token)
+	} else {
+		loaded, err = site.sessions.Load(ctx, token)
+	}
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return decision{Outcome: Login, Reason: "session_not_found"}, tokens
+	case errors.Is(err, session.ErrCorrupt):
+		return decision{Outcome: Login, Reason: "session_unreadable", Err: err}, tokens
+	case errors.Is(err, session.ErrLaterFormat):
+		return decision{Outcome: Unavailable, Reason: "later_format", Err: err}, tokens
+	case err != nil:
+		return decision{Outcome: Unavailable, Reason: "store", Err: err}, tokens
+	}
+	return decision{Outcome: Allow, Reason: "session", Session: &loaded}, tokens
+}
+
+// logDecision writes one line for every verdict that is not a plain allow. It names nobody: who it was can
+// be found by the request's name in the application's own log.
+func (s *Service) logDecision(r *http.Request, d decision, unknown error) {
+	if d.Outcome == Allow {
+		return
+	}
+	event := s.log.Info()
+	if d.Outcome == Unavailable {
+		event = s.log.Error()
+	}
+	event.Err(d.Err).Str("request_id", infoOf(r).id).Stringer("outcome", d.Outcome).Str("reason", d.Reason)
+	if unknown != nil {
+		event.AnErr("asked", unknown)
+	}
+	event.Msg("decision")
+}

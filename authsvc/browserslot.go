@@ -1,0 +1,57 @@
+package authsvc
+
+import (
+	"context"
+	"time"
+
+	"authsvc/session"
+)
+
+const (
+	// slotLife is how long logins of one browser that began at the same state end on one record.
+	slotLife = time.Minute
+
+	sealSlot = "browser slot"
+)
+
+// settle makes logins that finish at the same moment in one browser end on one record. Their callbacks may cross,
+// on different replicas, so that neither sees the other's cookie; but each writes the browser's slot after its own exchange and record,
+// and who comes second takes the session of who came first and gives up its own.
+//
+// The slot is named by the login cookie and the session that both logins replace, and sealed with the login
+// cookie. It only ever stands in for a session that the same login earned by itself: another user's, or one
+// of another authentication context, is not taken. So a login cookie that someone planted gives them nothing.
+func (s *Service) settle(ctx context.Context, site *site, login session.Token, former session.ID, token session.Token, made session.Session) (session.Token, error) {
+	name := session.SlotName{Kind: "slot", Hash: hashOf([]byte(site.name), login.Secret(), former[:])}
+	value := site.keyring.Seal(sealSlot, login.Secret(), name.Hash[:], []byte(token.Reveal()))
+	for {
+		holder, claimed, err := s.store.Claim(ctx, name, value, slotLife)
+		if err != nil || claimed {
+			return token, err
+		}
+		first, err := site.openSlot(login, name, holder)
+		if err == nil {
+			var other session.Session
+			other, err = site.sessions.Load(ctx, first)
+			switch {
+			case err == nil && other.Issuer == made.Issuer && other.Subject == made.Subject && other.ACR == made.ACR:
+				return first, site.sessions.End(ctx, made.ID)
+			case err != nil && !isGone(err):
+				return token, err
+			}
+		}
+		replaced, err := s.store.Replace(ctx, name, holder, value, slotLife)
+		if err != nil || replaced {
+			return token, err
+		}
+		// A third login was faster, or the slot has just expired: look again, until ctx ends.
+	}
+}
+
+func (site *site) openSlot(login session.Token, name session.SlotName, value []byte) (session.Token, error) {
+	text, err := site.keyring.Open(sealSlot, login.Secret(), name.Hash[:], value)
+	if err != nil {
+		return session.Token{}, err
+	}
+	return site.keyring.ParseToken(session.PurposeSession, site.name, string(text))
+}

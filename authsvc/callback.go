@@ -1,0 +1,246 @@
+package authsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"authsvc/authsvc/pages"
+	"authsvc/session"
+)
+
+const (
+	// callbackTime bounds the work of one callback, which goes on when the browser hangs up.
+	callbackTime = 10 * time.Second
+	// maxCallbackBody bounds a form_post answer, in bytes.
+	maxCallbackBody = 64 << 10
+)
+
+// authorizationResponse is what the provider sends the browser back with (RFC 6749, section 4.1.2; RFC 9207).
+type authorizationResponse struct {
+	state, code, issuer, failure string
+}
+
+// errParameters says that a parameter of the response is doubled, or that the response cannot be read.
+var errParameters = errors.New("a parameter is doubled or unreadable")
+
+// readAuthorizationResponse reads the query, or the form where that is the response mode. A parameter that occurs twice
+// is refused: two readers could take different ones (RFC 6749, section 3.1).
+func readAuthorizationResponse(w http.ResponseWriter, r *http.Request, formPost bool) (authorizationResponse, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if formPost {
+		r.Body = http.MaxBytesReader(w, r.Body, maxCallbackBody)
+		if err = r.ParseForm(); err == nil {
+			values = r.PostForm
+		}
+	}
+	if err != nil {
+		return authorizationResponse{}, errParameters
+	}
+	for _, name := range []string{"state", "code", "iss", "error"} {
+		if len(values[name]) > 1 {
+			return authorizationResponse{}, fmt.Errorf("%w: %s", errParameters, name)
+		}
+	}
+	return authorizationResponse{values.Get("state"), values.Get("code"), values.Get("iss"), values.Get("error")}, nil
+}
+
+// callback ends a login. What can fail cheaply comes first; the code is spent only when nothing else speaks
+// against the login.
+func (s *Service) callback(w http.ResponseWriter, r *http.Request) error {
+	err := s.finishLogin(w, r)
+	result := "ok"
+	if refusal, ok := errors.AsType[*pageError](err); ok {
+		result = refusal.Reason
+	} else if err != nil {
+		result = "internal"
+	}
+	s.metrics.logins.WithLabelValues(result).Inc()
+	return err
+}
+
+func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) error {
+	site := s.site.Load()
+	badRequest := func(reason string, err error) error {
+		return &pageError{http.StatusBadRequest, pages.Page{Kind: pages.BadRequest, Action: site.startURL("")}, reason, err}
+	}
+	if strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") {
+		return badRequest("prefetch", nil) // a guess of the browser must not spend the code
+	}
+	response, err := readAuthorizationResponse(w, r, site.provider.formPost)
+	if err != nil {
+		return badRequest("parameters", err)
+	}
+	a, err := openAttempt(site.keyring, site.name, response.state)
+	if errors.Is(err, session.ErrLaterFormat) {
+		return storeError(err, site.startURL(""))
+	}
+	if err != nil || a.Browser.IsZero() {
+		return badRequest("state", err)
+	}
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callbackTime)
+	defer cancel()
+	logins, err := site.loginCookie.readAll(site.keyring, site.name, r)
+	if missing := errors.Is(err, errNoCookie) || errors.Is(err, session.ErrTokenInvalid); missing || !s.store.Now().Before(a.Expires) {
+		return s.finishLate(ctx, w, r, site, a, missing)
+	}
+	if errors.Is(err, session.ErrLaterFormat) {
+		return storeError(err, site.startURL(a.ReturnTo))
+	}
+	// The one that the attempt is bound to counts: a second one, planted by a sibling host, keeps nobody out.
+	bound := slices.IndexFunc(logins, func(login session.Token) bool { return login.ID() == a.Browser })
+	if bound < 0 {
+		return badRequest("other_browser", err)
+	}
+	login := logins[bound]
+
+	meta, err := site.provider.ready()
+	if err != nil {
+		return providerError(err, site.startURL(a.ReturnTo))
+	}
+	if err := site.checkResponse(meta, response, a); err != nil {
+		return err
+	}
+	// The session that the attempt began with is to be replaced; another one means that a parallel tab was faster.
+	live, err := s.liveSession(ctx, site, r)
+	if err != nil {
+		return storeError(err, site.startURL(a.ReturnTo))
+	}
+	if live != nil && live.ID != a.Former {
+		return s.finish(w, site, a.ReturnTo)
+	}
+
+	claim := newCodeClaim(s.store, site, login, a.state, response.code)
+	won, err := claim.take(ctx)
+	if err != nil {
+		return storeError(err, site.startURL(a.ReturnTo)) // the code is unspent
+	}
+	if !won {
+		return s.joinLogin(ctx, w, r, site, a, claim)
+	}
+	token, err := s.redeem(ctx, r, site, meta, login, a, response.code)
+	if err != nil {
+		claim.abandon(ctx)
+		return err
+	}
+	claim.publish(ctx, token)
+	site.sessionCookie.set(w, r, token)
+	s.log.Info().Str("request_id", infoOf(r).id).Msg("signed in")
+	return s.finish(w, site, a.ReturnTo)
+}
+
+// checkResponse checks what the provider sent the browser back with, before any code is sent anywhere. The issuer comes first: a
+// response of another provider, even an error, means nothing here (RFC 9207, section 2.4; RFC 9700, section 4.4).
+func (site *site) checkResponse(meta *metadata, response authorizationResponse, a attempt) error {
+	again := site.startURL(a.ReturnTo)
+	switch {
+	case response.issuer == "" && meta.issInResponse:
+		return providerError(fmt.Errorf("%w: iss is missing from the authorization response", errProviderAnswer), again)
+	case response.issuer != "" && response.issuer != site.provider.issuer:
+		return providerError(fmt.Errorf("%w: the authorization response has another issuer", errProviderAnswer), again)
+	case response.failure == "access_denied":
+		return &pageError{http.StatusForbidden, pages.Page{Kind: pages.AccessDenied, Action: again}, "access_denied", nil}
+	case response.failure == "temporarily_unavailable", response.failure == "server_error":
+		return providerError(fmt.Errorf("%w: it answered %s", errProviderUnavailable, response.failure), again)
+	case response.failure != "":
+		return providerError(fmt.Errorf("%w: it answered with the error %s", errProviderAnswer, knownErrorCode(response.failure)), again)
+	case response.code == "":
+		return &pageError{http.StatusBadRequest, pages.Page{Kind: pages.BadRequest, Action: again}, "no_code", nil}
+	}
+	return nil
+}
+
+// liveSession returns the session that the browser has, or nil when it has none. An error means "cannot tell".
+func (s *Service) liveSession(ctx context.Context, site *site, r *http.Request) (*session.Session, error) {
+	d, _ := s.identify(ctx, site, r)
+	if d.Outcome == Unavailable {
+		return nil, d.Err
+	}
+	return d.Session, nil
+}
+
+// finishLate ends a callback that cannot be redeemed: the attempt has expired, or is not bound to the browser any more, or
+// someone else redeems it. A browser that is signed in by now goes to its page; otherwise the login begins again.
+func (s *Service) finishLate(ctx context.Context, w http.ResponseWriter, r *http.Request, site *site, a attempt, cookieMissing bool) error {
+	live, err := s.liveSession(ctx, site, r)
+	if err != nil {
+		return storeError(err, site.startURL(a.ReturnTo))
+	}
+	if live != nil {
+		return s.finish(w, site, a.ReturnTo)
+	}
+	missing := ""
+	if cookieMissing {
+		missing = site.loginCookie.name
+	}
+	return s.restart(w, site, a, missing)
+}
+
+// joinLogin ends a callback whose code another request of the same browser redeems, on this replica or another.
+func (s *Service) joinLogin(ctx context.Context, w http.ResponseWriter, r *http.Request, site *site, a attempt, claim *codeClaim) error {
+	if token, ok := claim.await(ctx); ok {
+		_, err := site.sessions.Load(ctx, token)
+		if err == nil {
+			site.sessionCookie.set(w, r, token)
+			return s.finish(w, site, a.ReturnTo)
+		}
+		if !isGone(err) {
+			return storeError(err, site.startURL(a.ReturnTo))
+		}
+	}
+	return s.finishLate(ctx, w, r, site, a, false)
+}
+
+// redeem spends the code and makes the session that replaces the browser's former one.
+func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta *metadata, login session.Token, a attempt, code string) (session.Token, error) {
+	again := site.startURL(a.ReturnTo)
+	nonce, verifier, err := attemptSecrets(site.keyring, login, a.state)
+	if err != nil {
+		return session.Token{}, err
+	}
+	id, tokens, err := site.provider.exchange(ctx, meta, code, nonce, verifier)
+	if err != nil {
+		return session.Token{}, providerError(err, again)
+	}
+	if meta.userinfo != "" && site.lacksClaims(id.Claims) {
+		if err := site.provider.addUserinfo(ctx, meta, &id, tokens.AccessToken); err != nil {
+			s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("the login goes on with the ID token's claims")
+		}
+	}
+	token, made, err := site.sessions.Begin(ctx, session.Session{
+		Issuer: site.provider.issuer, Subject: id.Subject, ProviderSession: id.ProviderSession,
+		ACR: id.ACR, AuthTime: id.AuthTime, Claims: id.Claims,
+	}, tokens)
+	if errors.Is(err, session.ErrTooLarge) {
+		return session.Token{}, providerError(fmt.Errorf("%w: %w", errProviderAnswer, err), again)
+	}
+	if err != nil {
+		return session.Token{}, storeError(err, again)
+	}
+	if !a.Former.IsZero() {
+		if err := site.sessions.End(ctx, a.Former); err != nil {
+			return session.Token{}, storeError(err, again)
+		}
+	}
+	token, err = s.settle(ctx, site, login, a.Former, token, made)
+	if err != nil {
+		return session.Token{}, storeError(err, again)
+	}
+	return token, nil
+}
+
+// finish sends the browser to where its login ends. The address was checked when the attempt began, but
+// perhaps under another configuration.
+func (s *Service) finish(w http.ResponseWriter, site *site, returnTo string) error {
+	if site.returns.check(returnTo) != nil {
+		returnTo = site.returnDefault
+	}
+	redirect(w, http.StatusFound, returnTo)
+	return nil
+}

@@ -1,0 +1,166 @@
+package authsvc
+
+import "time"
+
+// Config is the whole configuration: one field for every key of the YAML file, in the file's order.
+//
+// A field's tags are the one table that everything else about a key is read from: decoding, the names of
+// environment variables, the printed configuration and its JSON Schema.
+//
+//	key      its name in YAML
+//	default  its value when nothing is set, written as in an environment variable
+//	values   the words that it may be, separated by |
+//	doc      one line for people
+//	merge    "headers": entries are header names, added to the default ones
+//	later    "true": understood, but without effect in this version, and so refused when it is set
+//	verbatim "true": its _file twin is kept byte for byte
+//
+// Make one with [Load] or [DefaultConfig]. It is read-only afterwards, and then safe for concurrent use.
+type Config struct {
+	PublicURL      string   `key:"public_url" doc:"where browsers reach the service: scheme, host, port, path; required"`
+	Listen         string   `key:"listen" default:"127.0.0.1:4180" doc:"TCP address or unix:/path"`
+	TLS            TLS      `key:"tls" doc:"TLS and HTTP/2 on listen"`
+	AdminListen    string   `key:"admin_listen" default:"127.0.0.1:4181" doc:"health and metrics: TCP address or unix:/path; empty turns it off"`
+	AdminToken     Secret   `key:"admin_token" doc:"needed, when set, for every admin request that changes something"`
+	TrustedProxies []string `key:"trusted_proxies" default:"127.0.0.0/8,::1/128" doc:"networks whose forwarded headers count; peers on a unix socket always do"`
+
+	OIDC     OIDC     `key:"oidc" doc:"the OpenID provider and our client there"`
+	Store    Store    `key:"store" doc:"where sessions are kept"`
+	Cookie   Cookie   `key:"cookie" doc:"the session cookie"`
+	Session  Session  `key:"session" doc:"how long a session lives"`
+	Redirect Redirect `key:"redirect" doc:"where a login may end"`
+
+	// Headers maps an identity header (canonical name) to a claim path, to @groups or to @access_token.
+	// After [Load] the default headers are merged in and the removed ones are gone.
+	Headers map[string]string `key:"headers" default:"{\"X-Auth-Request-User\":\"sub\",\"X-Auth-Request-Email\":\"email\",\"X-Auth-Request-Preferred-Username\":\"preferred_username\",\"X-Auth-Request-Groups\":\"@groups\"}" merge:"headers" doc:"identity header to claim path, added to the default ones; an empty path removes a header"`
+
+	Rules  []Rule       `key:"rules" later:"true" doc:"who may pass where; without rules any signed-in user"`
+	Bearer []Bearer     `key:"bearer" later:"true" doc:"issuers whose bearer tokens count"`
+	Sites  []SiteConfig `key:"sites" later:"true" doc:"sites that differ from the main one"`
+
+	Log      Log      `key:"log" doc:"logs, to standard error"`
+	Shutdown Shutdown `key:"shutdown" doc:"how the service stops"`
+
+	ConfigGeneration int `key:"config_generation" default:"0" doc:"raise it with a change that is meant to a setting that all replicas share"`
+
+	Legacy Legacy `key:"legacy" doc:"accept live sessions of an earlier proxy"`
+
+	origins origins // where each value came from; nil for a Config that was not loaded
+}
+
+// TLS names the certificate of the listener; both files or neither.
+type TLS struct {
+	CertFile string `key:"cert_file" doc:"PEM file with the certificate chain"`
+	KeyFile  string `key:"key_file" doc:"PEM file with the private key"`
+}
+
+// OIDC is the provider and how we are registered there (OpenID Connect Core 1.0).
+type OIDC struct {
+	Issuer       string            `key:"issuer" doc:"the provider's issuer, exactly as its discovery document says it; required"`
+	ClientID     string            `key:"client_id" doc:"our client at the provider; required"`
+	ClientSecret Secret            `key:"client_secret" doc:"the client's secret; none for a public client (PKCE is always used)"`
+	Scopes       []string          `key:"scopes" default:"openid,profile,email" doc:"scopes to ask for; add offline_access where the provider wants it for refresh tokens"`
+	GroupsClaim  []string          `key:"groups_claim" default:"groups" doc:"claim path of the groups, or a list of them, joined"`
+	CAFile       string            `key:"ca_file" doc:"PEM file with the roots for the provider; the system's without it"`
+	AuthParams   map[string]string `key:"auth_params" doc:"parameters added to every authorization request"`
+	ClientAuth   string            `key:"client_auth" values:"basic|post|none" doc:"how the client authenticates: basic, post or none; basic with a client_secret, none without"`
+	ResponseMode string            `key:"response_mode" default:"query" values:"query|form_post" doc:"how the provider answers; form_post makes the login cookie SameSite=None"`
+	InsecureHTTP bool              `key:"insecure_http" default:"false" doc:"allow an http issuer that is not on loopback"`
+}
+
+// Store says where sessions are kept.
+type Store struct {
+	URL      StoreURL      `key:"url" default:"memory:" doc:"redis://user:pass@host:6379/0, rediss://, unix:///path?db=0, redis+sentinel://h1:26379,h2/master/0, redis+cluster://h1,h2, rediss+sentinel, rediss+cluster, or memory: for one replica"`
+	Password Secret        `key:"password" doc:"the store's password; wins over the one in the URL"`
+	Prefix   string        `key:"prefix" default:"authsvc" doc:"first part of every key"`
+	Timeout  time.Duration `key:"timeout" default:"100ms" doc:"bound of one store operation"`
+}
+
+// Cookie is the session cookie. [Config.CookieKeys] has the decoded secrets.
+type Cookie struct {
+	Secret   []Secret `key:"secret" doc:"32 bytes in base64, or a list: the first signs, all verify; required"`
+	Name     string   `key:"name" doc:"__Host-authsvc on https, __Secure-authsvc with a domain, authsvc on http"`
+	Domain   string   `key:"domain" doc:"a parent domain that shares the cookie; without it the cookie stays on its host"`
+	SameSite string   `key:"same_site" default:"lax" values:"lax|none" doc:"lax, or none for pages that are framed by other sites"`
+}
+
+// Session says how long sessions live and when their tokens are renewed.
+type Session struct {
+	IdleTimeout      time.Duration `key:"idle_timeout" default:"30m" doc:"a session ends this long after its last request"`
+	AbsoluteTimeout  time.Duration `key:"absolute_timeout" default:"12h" doc:"a session ends this long after its login"`
+	RefreshBefore    time.Duration `key:"refresh_before" default:"1m" doc:"refresh this long before the access token expires, at most half of its life"`
+	RefreshWait      time.Duration `key:"refresh_wait" default:"2s" doc:"how long a verdict waits for a refresh once the access token has expired"`
+	UserinfoInterval time.Duration `key:"userinfo_interval" default:"0" later:"true" doc:"ask userinfo this often for changed claims"`
+	MaxPerUser       int           `key:"max_per_user" default:"0" later:"true" doc:"newest sessions that a user keeps; 0 is no cap"`
+	CacheTTL         time.Duration `key:"cache_ttl" default:"5s" doc:"how long a replica may trust its own copy; 0 turns the cache off"`
+	ServeStale       time.Duration `key:"serve_stale" default:"0" later:"true" doc:"how long a cached session may pass while the store is down"`
+}
+
+// Redirect says where a login may end.
+type Redirect struct {
+	AllowedHosts []string `key:"allowed_hosts" doc:"hosts besides the public one: host, host:8080, host:*, .example.com or *.example.com"`
+	Default      string   `key:"default" default:"/" doc:"where a login without rd ends"`
+}
+
+// Rule says who may pass one part of the site. Within a key any value, across keys all.
+type Rule struct {
+	Name         string        `key:"name" doc:"the rule's name"`
+	Hosts        []string      `key:"hosts" doc:"exact, or *.example.com"`
+	Paths        []string      `key:"paths" doc:"exact; * in one segment; ** the rest"`
+	Methods      []string      `key:"methods" doc:"request methods"`
+	Allow        string        `key:"allow" values:"public|optional|signed_in" doc:"public, optional or signed_in (default)"`
+	Groups       []string      `key:"groups" doc:"any of these groups"`
+	Emails       []string      `key:"emails" doc:"any of these addresses"`
+	EmailDomains []string      `key:"email_domains" doc:"addresses in any of these domains"`
+	When         string        `key:"when" doc:"CEL over request, claims, session"`
+	ACR          []string      `key:"acr" doc:"any of these authentication contexts"`
+	MaxAge       time.Duration `key:"max_age" doc:"the login is at most this old"`
+}
+
+// Bearer is an issuer whose bearer tokens count.
+type Bearer struct {
+	Issuer           string   `key:"issuer" doc:"the issuer"`
+	Audiences        []string `key:"audiences" doc:"audiences that count"`
+	IntrospectionURL string   `key:"introspection_url" doc:"RFC 7662 endpoint for opaque tokens"`
+}
+
+// SiteConfig is a site that differs from the main one; what is not set is the main one's.
+type SiteConfig struct {
+	Hosts     []string          `key:"hosts" doc:"hosts of the site"`
+	PublicURL string            `key:"public_url" doc:"as above"`
+	OIDC      OIDC              `key:"oidc" doc:"as above"`
+	Cookie    Cookie            `key:"cookie" doc:"as above"`
+	Session   Session           `key:"session" doc:"as above"`
+	Redirect  Redirect          `key:"redirect" doc:"as above"`
+	Headers   map[string]string `key:"headers" merge:"headers" doc:"as above"`
+	Rules     []Rule            `key:"rules" doc:"as above"`
+	Bearer    []Bearer          `key:"bearer" doc:"as above"`
+}
+
+// Log says what is logged, and how. Logs go to standard error.
+type Log struct {
+	Level  string `key:"level" default:"info" values:"debug|info|warn|error" doc:"the least important level that is written"`
+	Format string `key:"format" default:"json" values:"json|console" doc:"console is for people"`
+}
+
+// Shutdown says how the service stops: not ready but serving for Delay, then at most Timeout to finish.
+type Shutdown struct {
+	Delay   time.Duration `key:"delay" default:"5s" doc:"not ready, but serving"`
+	Timeout time.Duration `key:"timeout" default:"25s" doc:"then time to finish"`
+}
+
+// Legacy lets live sessions of an earlier proxy pass for a while.
+type Legacy struct {
+	OAuth2Proxy LegacyOAuth2Proxy `key:"oauth2_proxy" doc:"oauth2-proxy's cookie and store"`
+	Until       time.Time         `key:"until" later:"true" doc:"end of the window, RFC 3339"`
+	Cutover     bool              `key:"cutover" default:"false" later:"true" doc:"refresh converted sessions ourselves"`
+	AuthStatus  int               `key:"auth_status" default:"200" later:"true" doc:"202 for clients that test for it"`
+}
+
+// LegacyOAuth2Proxy describes the cookie and store of oauth2-proxy.
+type LegacyOAuth2Proxy struct {
+	CookieName   string        `key:"cookie_name" default:"_oauth2_proxy" later:"true" doc:"name of its cookie"`
+	CookieSecret Secret        `key:"cookie_secret" later:"true" verbatim:"true" doc:"its cookie secret; turns the window on"`
+	CookieExpire time.Duration `key:"cookie_expire" default:"168h" later:"true" doc:"its cookie's life"`
+	StoreURL     StoreURL      `key:"store_url" later:"true" doc:"its store; store.url without it"`
+}

@@ -1,0 +1,272 @@
+package authsvc
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// decoder reads YAML nodes into a [Config], strictly, and keeps every problem. The nodes come from the file, or
+// from one variable at a time.
+type decoder struct {
+	file     string // the file that nodes are from, unless variable is set
+	variable string
+	origins  map[string]origin
+	twins    map[string]twin // by path of the secret's key
+	problems []Problem
+}
+
+// twin is a _file key: where a secret is to be read from, and where it goes.
+type twin struct {
+	key    Key
+	target reflect.Value
+	file   string
+	from   origin
+}
+
+// decode reads node into value, the place of the key k, whose Path is the whole path.
+func (d *decoder) decode(node *yaml.Node, k Key, value reflect.Value) {
+	if d.refused(node, k) {
+		return
+	}
+	d.record(k.Path, node)
+	switch {
+	case isSection(k.kind):
+		d.decodeSection(node, k, value)
+	case k.kind.Kind() == reflect.Slice:
+		d.decodeList(node, k, value)
+	case k.kind.Kind() == reflect.Map:
+		d.decodeMap(node, k, value)
+	default:
+		d.decodeScalar(node, k, value)
+	}
+}
+
+// refused tells whether node is nothing that a configuration may hold, whatever the key.
+func (d *decoder) refused(node *yaml.Node, k Key) bool {
+	switch {
+	case node.Kind == yaml.AliasNode:
+		d.report(node, k.Path, "is an alias", "write the value itself; anchors and aliases are not read")
+	case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" && !isSection(k.kind):
+		d.report(node, k.Path, "has no value", `write one, "" for the empty value, or remove the line`)
+	case node.Style&yaml.TaggedStyle != 0:
+		d.report(node, k.Path, "has a YAML tag", "write the plain value")
+	default:
+		return false
+	}
+	return true
+}
+
+func (d *decoder) decodeSection(node *yaml.Node, k Key, value reflect.Value) {
+	if node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" {
+		return // a section whose keys are all commented out
+	}
+	prefix := k.Path + "."
+	if k.Path == "" {
+		prefix = ""
+	}
+	fields := fieldsOf(k.kind)
+	d.eachEntry(node, k, prefix, func(name, content *yaml.Node) {
+		for _, field := range fields {
+			isTwin := field.Twin && name.Value == field.Path+fileTwin
+			if name.Value != field.Path && !isTwin {
+				continue
+			}
+			content.Line = name.Line // a mapping or list has the line of its first entry, which may be far below
+			target := value.FieldByIndex(field.index)
+			field.Path = prefix + field.Path
+			if isTwin {
+				d.decodeTwin(content, field, target)
+			} else {
+				d.decode(content, field, target)
+			}
+			return
+		}
+		d.reportUnknown(name, prefix, fields)
+	})
+}
+
+// eachEntry calls read for every entry of a mapping whose name is a text that was not there before.
+func (d *decoder) eachEntry(node *yaml.Node, k Key, prefix string, read func(name, content *yaml.Node)) {
+	if node.Kind != yaml.MappingNode {
+		d.report(node, k.Path, "is not a mapping", "write keys with their values, one a line and indented below it")
+		return
+	}
+	seen := make(map[string]bool, len(node.Content)/2)
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name, content := node.Content[i], node.Content[i+1]
+		switch {
+		case name.Kind != yaml.ScalarNode:
+			d.report(name, k.Path, "has a key that is not a text", "write the key's name")
+		case seen[name.Value]:
+			d.report(name, prefix+printableName(name.Value), "stands here a second time", "keep one of the two")
+		default:
+			seen[name.Value] = true
+			read(name, content)
+		}
+	}
+}
+
+func (d *decoder) decodeTwin(node *yaml.Node, k Key, target reflect.Value) {
+	var file string
+	twinKey := Key{Path: k.Path + fileTwin, kind: reflect.TypeFor[string]()}
+	if d.refused(node, twinKey) || !d.scalarText(node, twinKey, &file) {
+		return
+	}
+	d.record(twinKey.Path, node)
+	d.twins[k.Path] = twin{key: k, target: target, file: file, from: d.originOf(node)}
+}
+
+// decodeList reads a sequence, or for plain values a text with commas.
+func (d *decoder) decodeList(node *yaml.Node, k Key, value reflect.Value) {
+	items := node.Content
+	item := k
+	item.kind = k.kind.Elem()
+	switch {
+	case node.Kind == yaml.ScalarNode && !isSection(item.kind):
+		items = splitList(node)
+	case node.Kind != yaml.SequenceNode:
+		d.report(node, k.Path, "is not a list", "write its entries one a line, each behind a dash")
+		return
+	}
+	// The list has its full length before its items are read: a twin keeps the place that its secret goes to.
+	list := reflect.MakeSlice(k.kind, len(items), len(items))
+	for i, content := range items {
+		item.Path = fmt.Sprintf("%s[%d]", k.Path, i)
+		if content.Kind == yaml.ScalarNode && content.Value == "" && !isSection(item.kind) {
+			d.report(content, item.Path, "is empty", "write a value, or remove the entry")
+			continue
+		}
+		d.decode(content, item, list.Index(i))
+	}
+	value.Set(list)
+}
+
+// splitList cuts a text at its commas; the empty text is the empty list.
+func splitList(node *yaml.Node) []*yaml.Node {
+	if node.Value == "" {
+		return nil
+	}
+	var items []*yaml.Node
+	for entry := range strings.SplitSeq(node.Value, ",") {
+		items = append(items, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: strings.TrimSpace(entry), Line: node.Line})
+	}
+	return items
+}
+
+// decodeMap reads a mapping of texts. Header names are brought into their canonical form, and join the ones
+// that are there already.
+func (d *decoder) decodeMap(node *yaml.Node, k Key, value reflect.Value) {
+	entries := make(map[string]string)
+	if k.merge && !value.IsNil() {
+		entries = value.Interface().(map[string]string)
+	}
+	written := make(map[string]bool)
+	d.eachEntry(node, k, k.Path+".", func(name, content *yaml.Node) {
+		key := name.Value
+		if k.merge {
+			key = http.CanonicalHeaderKey(key)
+		}
+		entry := Key{Path: k.Path + "." + printableName(key), kind: reflect.TypeFor[string]()}
+		if written[key] {
+			d.report(name, entry.Path, "stands here a second time, in other letters", "keep one of the two")
+			return
+		}
+		written[key] = true
+		if d.refused(content, entry) {
+			return
+		}
+		d.record(entry.Path, name)
+		var text string
+		if d.scalarText(content, entry, &text) {
+			entries[key] = text
+		}
+	})
+	value.Set(reflect.ValueOf(entries))
+}
+
+func (d *decoder) decodeScalar(node *yaml.Node, k Key, value reflect.Value) {
+	var text string
+	if !d.scalarText(node, k, &text) {
+		return
+	}
+	switch k.kind {
+	case durationType:
+		duration, err := time.ParseDuration(text)
+		if _, numberErr := strconv.ParseFloat(text, 64); err != nil && numberErr == nil {
+			d.report(node, k.Path, quote(text)+" has no unit", "write its unit behind it, such as 500ms, 30s, 5m or 12h")
+			return
+		} else if err != nil {
+			d.report(node, k.Path, quote(text)+" is not a duration", "write a number with its unit, such as 500ms, 30s, 5m or 12h")
+			return
+		}
+		value.SetInt(int64(duration))
+		return
+	case timeType:
+		moment, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			d.report(node, k.Path, quote(text)+" is not a time", "write it as 2006-01-02T15:04:05Z (RFC 3339)")
+			return
+		}
+		value.Set(reflect.ValueOf(moment))
+		return
+	}
+	switch k.kind.Kind() {
+	case reflect.Bool:
+		if text != "true" && text != "false" {
+			d.report(node, k.Path, quote(text)+" is neither true nor false", "write true or false")
+			return
+		}
+		value.SetBool(text == "true")
+	case reflect.Int:
+		number, err := strconv.Atoi(text)
+		if err != nil {
+			d.report(node, k.Path, quote(text)+" is not a whole number", "write digits only")
+			return
+		}
+		value.SetInt(int64(number))
+	default:
+		value.SetString(text)
+	}
+}
+
+// scalarText reads the text of a single value as it was written, whatever YAML would take it for.
+func (d *decoder) scalarText(node *yaml.Node, k Key, text *string) bool {
+	switch {
+	case node.Kind != yaml.ScalarNode:
+		d.report(node, k.Path, "is not a single value", "write one value behind the colon")
+	case strings.ContainsFunc(node.Value, unicode.IsControl) || !utf8.ValidString(node.Value):
+		d.report(node, k.Path, "has a line break or another control character", "write the value in one line, without it")
+	default:
+		*text = node.Value
+		return true
+	}
+	return false
+}
+
+// report keeps a problem with the key at node's place.
+func (d *decoder) report(node *yaml.Node, path, wrong, right string) {
+	from := d.originOf(node)
+	d.problems = append(d.problems, Problem{File: from.file, Line: from.line, Variable: from.variable, Key: path, Wrong: wrong, Right: right})
+}
+
+// record keeps the place of a key's value.
+func (d *decoder) record(path string, node *yaml.Node) {
+	if d.origins != nil && path != "" {
+		d.origins[path] = d.originOf(node)
+	}
+}
+
+func (d *decoder) originOf(node *yaml.Node) origin {
+	if d.variable != "" {
+		return origin{variable: d.variable}
+	}
+	return origin{file: d.file, line: max(node.Line, 1)}
+}

@@ -1,0 +1,113 @@
+package authsvc
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// WriteYAML writes the effective configuration as YAML, with secrets masked, and behind every value where it came from.
+// Keys that have no effect in this version are left out.
+func (c *Config) WriteYAML(w io.Writer) error {
+	encoder := yaml.NewEncoder(w)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(c.sectionNode(reflect.ValueOf(c).Elem(), "")); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return encoder.Close()
+}
+
+func (c *Config) sectionNode(section reflect.Value, prefix string) *yaml.Node {
+	node := &yaml.Node{Kind: yaml.MappingNode}
+	for _, k := range fieldsOf(section.Type()) {
+		value, name := section.FieldByIndex(k.index), textNode(k.Path)
+		k.Path = prefix + k.Path
+		if isSection(k.kind) {
+			if content := c.sectionNode(value, k.Path+"."); len(content.Content) > 0 {
+				node.Content = append(node.Content, name, content)
+			}
+		} else if !k.Later {
+			content := valueNode(value)
+			commented := content
+			if content.Kind == yaml.MappingNode && len(content.Content) > 0 {
+				commented = name // a mapping is written below its key
+			}
+			commented.LineComment = c.provenance(k)
+			node.Content = append(node.Content, name, content)
+		}
+	}
+	return node
+}
+
+// provenance says where a key's value came from.
+func (c *Config) provenance(k Key) string {
+	switch from, set := c.origins.of[k.Path]; {
+	case !set:
+		return "default"
+	case from.variable != "":
+		return from.variable
+	default:
+		return oneLine(fmt.Sprintf("%s:%d", from.file, from.line))
+	}
+}
+
+func valueNode(value reflect.Value) *yaml.Node {
+	switch typed := value.Interface().(type) {
+	case Secret:
+		if typed == "" {
+			return textNode("")
+		}
+		return textNode(redacted)
+	case StoreURL:
+		return textNode(typed.String())
+	case time.Duration:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: formatDuration(typed)}
+	case bool, int:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: fmt.Sprint(typed)}
+	case map[string]string:
+		node := &yaml.Node{Kind: yaml.MappingNode}
+		if len(typed) == 0 {
+			node.Style = yaml.FlowStyle
+		}
+		for _, name := range slices.Sorted(maps.Keys(typed)) {
+			node.Content = append(node.Content, textNode(name), textNode(typed[name]))
+		}
+		return node
+	}
+	if value.Kind() != reflect.Slice {
+		return textNode(value.String())
+	}
+	node := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	for i := range value.Len() {
+		node.Content = append(node.Content, valueNode(value.Index(i)))
+	}
+	return node
+}
+
+func textNode(text string) *yaml.Node {
+	node := new(yaml.Node)
+	node.SetString(text)
+	return node
+}
+
+// formatDuration writes a duration as people do: 30m, not 30m0s.
+func formatDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	if d == 0 {
+		text = strconv.Itoa(0)
+	}
+	return text
+}

@@ -1,0 +1,102 @@
+package authsvc
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"authsvc/session"
+)
+
+// cookie is one of the two cookies that the service sets: the session's and the login's. Each
+// carries one token and nothing else.
+type cookie struct {
+	name     string
+	purpose  session.Purpose
+	domain   string // "" for the host alone
+	secure   bool
+	sameSite http.SameSite
+	maxAge   int // seconds
+}
+
+var (
+	errNoCookie      = errors.New("no cookie")
+	errCookieDoubled = errors.New("two valid cookies")
+)
+
+// read returns the token of the cookie with this name that is genuine. Two different genuine ones are as good as none, since one
+// of them may have been planted, and nobody can tell which: errCookieDoubled. Other errors: as readAll.
+func (c cookie) read(keyring *session.Keyring, site string, r *http.Request) (session.Token, error) {
+	tokens, err := c.readAll(keyring, site, r)
+	if err != nil {
+		return session.Token{}, err
+	}
+	if len(tokens) > 1 {
+		return session.Token{}, errCookieDoubled
+	}
+	return tokens[0], nil
+}
+
+// readAll returns the different genuine tokens among the cookies with this name, at least one. Junk beside them does not matter: another
+// service under the same domain may use the name. Errors: errNoCookie, session.ErrTokenInvalid, and session.ErrLaterFormat, which
+// means "cannot tell".
+func (c cookie) readAll(keyring *session.Keyring, site string, r *http.Request) ([]session.Token, error) {
+	var tokens []session.Token
+	err := errNoCookie
+	for _, candidate := range r.CookiesNamed(c.name) {
+		token, parseErr := keyring.ParseToken(c.purpose, site, candidate.Value)
+		switch {
+		case errors.Is(parseErr, session.ErrLaterFormat):
+			return nil, parseErr
+		case parseErr != nil:
+			err = parseErr
+		case !slices.Contains(tokens, token):
+			tokens = append(tokens, token)
+		}
+	}
+	if len(tokens) > 0 {
+		return tokens, nil
+	}
+	return nil, err
+}
+
+// set gives the browser the cookie. A session cookie of the same name in another scope would be sent beside it, so it
+// is expired first; the login cookie has always had one scope.
+func (c cookie) set(w http.ResponseWriter, r *http.Request, token session.Token) {
+	if c.purpose == session.PurposeSession {
+		c.expireOtherScope(w, r)
+	}
+	http.SetCookie(w, c.with(token.Reveal(), c.maxAge))
+}
+
+// expire takes the cookie from the browser, whatever its scope.
+func (c cookie) expire(w http.ResponseWriter, r *http.Request) {
+	c.expireOtherScope(w, r)
+	http.SetCookie(w, c.with("", -1))
+}
+
+func (c cookie) with(value string, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name: c.name, Value: value, Path: "/", Domain: c.domain, MaxAge: maxAge,
+		Secure: c.secure, HttpOnly: true, SameSite: c.sameSite,
+	}
+}
+
+// expireOtherScope expires the variant that an earlier configuration may have left: the host's own beside one
+// for a domain, or the other way round. A name that starts with "__Host-" has no other scope (RFC 6265bis,
+// section 4.1.3.2), and neither have addresses and single labels.
+func (c cookie) expireOtherScope(w http.ResponseWriter, r *http.Request) {
+	other := c
+	if c.domain != "" {
+		other.domain = ""
+	} else {
+		host := lowerASCII(cutAny(r.Host, ":"))
+		if _, err := netip.ParseAddr(host); err == nil || strings.HasPrefix(c.name, "__Host-") || !strings.Contains(host, ".") || checkHost(host) != nil {
+			return
+		}
+		other.domain = host
+	}
+	http.SetCookie(w, other.with("", -1))
+}

@@ -1,0 +1,37 @@
+// Package authsvc is the service: it signs people in with an OpenID Connect provider and answers gateways that
+// ask whether a request may pass. It knows no store by name; package main gives it one.
+//
+// # The life of a check
+//
+// A gateway asks /auth about every request, with the browser's cookies:
+//
+//  1. The token is read from the session cookie (cookie.go). None, or none that this service issued: Login, and
+//     nothing is asked of the store.
+//  2. The session is loaded from the store and opened (auth.go, session.Manager). There is none: Login.
+//     Nobody can tell, because the store does not answer: Unavailable. The cookie is never touched.
+//  3. The rule is applied: any signed-in user, narrowed by the check's query (decide.go). May not: Deny.
+//  4. Allow answers 200 with every identity header, empty where there is no value (headers.go), so that
+//     a forged copy from the client is always overwritten. Login answers 401 and names the URL at which to
+//     sign in, made from what was asked (original.go), Deny 403, Unavailable 503 with Retry-After (answer.go).
+//
+// A check never sets a cookie, never redirects and has no body.
+//
+// # The life of a login
+//
+//  1. /start checks the return address (returnto.go), seals the attempt into state (attempt.go), gives the browser the
+//     login cookie that binds it, and sends it to the provider. Nothing is stored.
+//  2. /callback opens state, sees that it belongs to this browser and is in time, checks what the provider said, and
+//     claims the code in the store so that it is redeemed once, however often the callback comes (callback.go, codeclaim.go).
+//  3. The code is exchanged and the ID token checked (oidc.go, idtoken.go, keyset.go).
+//  4. A session with a new token replaces the browser's former one. Tabs whose callbacks crossed end
+//     on one session (browserslot.go).
+//
+// # Headers of an allowed check
+//
+//	X-Auth-Request-User                sub
+//	X-Auth-Request-Email               email
+//	X-Auth-Request-Preferred-Username  preferred_username
+//	X-Auth-Request-Groups              the groups, joined by commas
+//
+// and whatever the configuration adds.
+package authsvc

@@ -1,0 +1,203 @@
+package authsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+)
+
+// clockSkew is how far the provider's clock and the store's may differ.
+const clockSkew = time.Minute
+
+// maxIDTokenAge bounds the age of an ID token when a login ends: it was made for this login, a moment ago.
+const maxIDTokenAge = 10 * time.Minute
+
+// maxJWT bounds a token that is to be parsed, in bytes.
+const maxJWT = 64 << 10
+
+// errProviderAnswer says that an answer of the provider failed a check: 502, since no retry of ours
+// mends it.
+var errProviderAnswer = errors.New("the provider's answer failed a check")
+
+// verifiedID is an ID token that passed every check.
+type verifiedID struct {
+	Subject         string
+	ProviderSession string
+	ACR             string
+	AuthTime        time.Time
+	Claims          map[string]any // without those that speak of the token and not of the user
+}
+
+// idTokenCheck is what an ID token is held against.
+type idTokenCheck struct {
+	keys        *keySet
+	issuer      string
+	clientID    string
+	nonce       string
+	accessToken string
+	now         time.Time
+}
+
+// verify does the checks of OpenID Connect Core 1.0, section 3.1.3.7; the numbers are its steps.
+func (c idTokenCheck) verify(ctx context.Context, raw string) (verifiedID, error) {
+	if !looksLikeJWS(raw) {
+		return verifiedID{}, fmt.Errorf("%w: the ID token is no signed JWT of reasonable size", errProviderAnswer)
+	}
+	// 6, 7 and 8: signature and algorithm. All else is checked below: by exact names, since the library reads claims as
+	// encoding/json does, which takes "Sub" for "sub"; with one clock and one skew; and with errors that quote no claim.
+	keys := &watchedKeys{KeySet: c.keys}
+	token, err := oidc.NewVerifier(c.issuer, keys, &oidc.Config{
+		SupportedSigningAlgs: c.keys.algorithmNames(),
+		SkipIssuerCheck:      true,
+		SkipClientIDCheck:    true,
+		SkipExpiryCheck:      true,
+	}).Verify(ctx, raw)
+	if errors.Is(keys.err, errKeysUnavailable) {
+		return verifiedID{}, keys.err
+	}
+	if err != nil {
+		return verifiedID{}, fmt.Errorf("%w: ID token: %w", errProviderAnswer, err)
+	}
+	var payload rawClaims
+	if err := token.Claims(&payload); err != nil {
+		return verifiedID{}, fmt.Errorf("%w: ID token: %w", errProviderAnswer, err)
+	}
+	claims, err := decodeClaims(payload)
+	if err != nil {
+		return verifiedID{}, fmt.Errorf("%w: ID token: %w", errProviderAnswer, err)
+	}
+	fail := func(what string) (verifiedID, error) {
+		return verifiedID{}, fmt.Errorf("%w: ID token: %s", errProviderAnswer, what)
+	}
+
+	// 2.
+	if claims["iss"] != c.issuer {
+		return fail("iss is another issuer")
+	}
+	// 3, 4 and 5: other audiences are only trusted if the token says that it was made for us.
+	audience := claimTexts(claims["aud"])
+	azp, hasAZP := claims["azp"]
+	switch {
+	case !slices.Contains(audience, c.clientID):
+		return fail("aud is not this client")
+	case hasAZP && azp != c.clientID:
+		return fail("azp is not this client")
+	case len(audience) > 1 && !hasAZP:
+		return fail("it has other audiences, and no azp")
+	}
+	// 9 and 10.
+	expires, ok := numericDate(claims["exp"])
+	if !ok || !c.now.Before(expires.Add(clockSkew)) {
+		return fail("exp is missing or has passed; compare the provider's clock with the store's")
+	}
+	issued, ok := numericDate(claims["iat"])
+	if !ok || issued.After(c.now.Add(clockSkew)) || issued.Before(c.now.Add(-maxIDTokenAge)) {
+		return fail("iat is missing or not of these minutes; compare the provider's clock with the store's")
+	}
+	if notBefore, has := claims["nbf"]; has {
+		from, ok := numericDate(notBefore)
+		if !ok || from.After(c.now.Add(clockSkew)) {
+			return fail("nbf lies in the future; compare the provider's clock with the store's")
+		}
+	}
+	// 11.
+	if nonce, _ := claims["nonce"].(string); nonce == "" || nonce != c.nonce {
+		return fail("nonce is missing or of another login")
+	}
+	// Section 3.1.3.6.
+	if hash, has := claims["at_hash"]; has {
+		if hash != token.AccessTokenHash || token.VerifyAccessToken(c.accessToken) != nil {
+			return fail("at_hash does not fit the access token")
+		}
+	}
+	subject, _ := claims["sub"].(string)
+	if !validSubject(subject) {
+		return fail("sub is missing or not 1 to 255 printable ASCII characters")
+	}
+	id := verifiedID{Subject: subject}
+	id.ProviderSession, _ = claims["sid"].(string)
+	id.ACR, _ = claims["acr"].(string)
+	if authTime, has := claims["auth_time"]; has {
+		if id.AuthTime, ok = numericDate(authTime); !ok || id.AuthTime.After(c.now.Add(clockSkew)) {
+			return fail("auth_time is no time, or lies in the future")
+		}
+	}
+	id.Claims = aboutTheUser(claims)
+	return id, nil
+}
+
+// looksLikeJWS accepts three parts of base64url (RFC 7515, section 7.1) and nothing else: what a lenient decoder would pass over
+// makes two spellings of one token.
+func looksLikeJWS(raw string) bool {
+	return len(raw) <= maxJWT && strings.Count(raw, ".") == 2 && !strings.ContainsFunc(raw, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.')
+	})
+}
+
+// watchedKeys keeps the error of a key set: the verifier around it passes on its text alone, which
+// does not tell "wrong" from "cannot tell".
+type watchedKeys struct {
+	oidc.KeySet
+	err error
+}
+
+// VerifySignature passes on the question and keeps the error of the answer.
+func (k *watchedKeys) VerifySignature(ctx context.Context, jwt string) (payload []byte, err error) {
+	payload, k.err = k.KeySet.VerifySignature(ctx, jwt)
+	return payload, k.err
+}
+
+// numericDate reads a NumericDate (RFC 7519, section 2) between 1970 and the year 9999.
+func numericDate(v any) (time.Time, bool) {
+	var seconds float64
+	switch v := v.(type) {
+	case int64:
+		seconds = float64(v)
+	case float64:
+		seconds = v
+	default:
+		return time.Time{}, false
+	}
+	if !(seconds > 0 && seconds < 253402300800) {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(seconds), 0), true
+}
+
+// validSubject holds a subject against OpenID Connect Core 1.0, section 2: at most 255 ASCII characters.
+func validSubject(subject string) bool {
+	if subject == "" || len(subject) > 255 {
+		return false
+	}
+	for i := range len(subject) {
+		if c := subject[i]; c < ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// aboutTheUser leaves out the claims that speak of the token itself, and those that a session has fields for.
+func aboutTheUser(claims map[string]any) map[string]any {
+	for _, name := range []string{
+		"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "azp", "nonce", "at_hash", "c_hash", "s_hash",
+		"typ", "sid", "session_state", "acr", "auth_time",
+	} {
+		delete(claims, name)
+	}
+	return claims
+}
+
+// rawClaims takes a token's payload as it is.
+type rawClaims []byte
+
+// UnmarshalJSON keeps a copy of the text.
+func (c *rawClaims) UnmarshalJSON(data []byte) error {
+	*c = append((*c)[:0], data...)
+	return nil
+}

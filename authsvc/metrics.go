@@ -1,0 +1,66 @@
+package authsvc
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the service's own. No label ever has a value that comes from a request.
+type metrics struct {
+	decisions       *prometheus.CounterVec
+	decisionSeconds *prometheus.HistogramVec
+	logins          *prometheus.CounterVec
+	shortened       prometheus.Counter
+	identityDropped prometheus.Counter
+	touchFailures   prometheus.Counter
+	panics          prometheus.Counter
+}
+
+func newMetrics(registry *prometheus.Registry) metrics {
+	m := metrics{
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "authsvc_decisions_total", Help: "Verdicts by outcome and reason.",
+		}, []string{"outcome", "reason"}),
+		decisionSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "authsvc_decision_seconds", Help: "Time to a verdict.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .15, .25, 1, 2.5},
+		}, []string{"outcome"}),
+		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "authsvc_logins_total", Help: "Login callbacks by result.",
+		}, []string{"result"}),
+		shortened: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "authsvc_return_addresses_shortened_total", Help: "Return addresses that were too long and lost their query or path.",
+		}),
+		identityDropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "authsvc_identity_values_dropped_total", Help: "Values left out of identity headers: too long, or not fit for a header.",
+		}),
+		touchFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "authsvc_touch_failures_total", Help: "Sessions whose idle time could not be extended.",
+		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "authsvc_panics_total", Help: "Panics that were answered with 503 or 500.",
+		}),
+	}
+	registry.MustRegister(m.decisions, m.decisionSeconds, m.logins, m.shortened, m.identityDropped, m.touchFailures, m.panics)
+	return m
+}
+
+// StoreMetrics registers the metrics of a store's operations and returns the function that observes one: its name, how long it
+// took, and whether the store could not tell.
+func StoreMetrics(registry *prometheus.Registry) func(operation string, took time.Duration, failed bool) {
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "authsvc_store_seconds", Help: "Time of store operations.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .15, .25},
+	}, []string{"op"})
+	failures := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "authsvc_store_errors_total", Help: "Store operations that failed: the store could not tell.",
+	}, []string{"op"})
+	registry.MustRegister(seconds, failures)
+	return func(operation string, took time.Duration, failed bool) {
+		seconds.WithLabelValues(operation).Observe(took.Seconds())
+		if failed {
+			failures.WithLabelValues(operation).Inc()
+		}
+	}
+}

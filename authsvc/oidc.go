@@ -1,0 +1,339 @@
+package authsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/rs/zerolog"
+	"golang.org/x/oauth2"
+
+	"authsvc/session"
+)
+
+// errProviderUnavailable says that the provider could not be asked, or answered that it cannot
+// answer now: 503, and a later try may succeed.
+var errProviderUnavailable = errors.New("the provider is not available")
+
+// provider is the OpenID provider of a site, and this service as its client (relying party). It is immutable but for
+// what discovery finds, and safe for concurrent use.
+type provider struct {
+	issuer       string
+	client       *http.Client
+	oauth2       oauth2.Config // without endpoints
+	authParams   map[string]string
+	formPost     bool
+	insecureHTTP bool // issuers and endpoints on http beyond loopback
+	now          func() time.Time
+
+	// discovered outlives a reload of secrets: it is the issuer's and not ours.
+	discovered *atomic.Pointer[metadata]
+}
+
+// metadata is what discovery found (OpenID Connect Discovery 1.0, section 3).
+type metadata struct {
+	endpoint      oauth2.Endpoint
+	userinfo      string
+	endSession    string
+	issInResponse bool // RFC 9207, section 3
+	keys          *keySet
+}
+
+// Delays between tries of discovery while the provider does not answer.
+const (
+	discoveryRetryMin = 250 * time.Millisecond
+	discoveryRetryMax = 5 * time.Second
+)
+
+// discoverUntilDone asks for the provider's metadata until it is there or ctx ends. The service runs meanwhile: sessions
+// that live need no provider.
+func (p *provider) discoverUntilDone(ctx context.Context, log zerolog.Logger) {
+	delay := discoveryRetryMin
+	for tries := 1; ; tries++ {
+		err := p.discover(ctx)
+		if err == nil {
+			log.Info().Str("issuer", p.issuer).Msg("provider discovered")
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if tries == 1 || delay == discoveryRetryMax {
+			log.Warn().Err(err).Str("issuer", p.issuer).Msg("provider cannot be discovered yet; nobody can sign in, live sessions pass; check oidc.issuer and that this host reaches it")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(delay):
+		}
+		delay = min(2*delay, discoveryRetryMax)
+	}
+}
+
+// discover fetches the provider's metadata and keys and checks them. A changed issuer, an endpoint that is not
+// https, or an algorithm list without one that we accept is an error.
+func (p *provider) discover(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), providerTimeout)
+	defer cancel()
+	found, err := oidc.NewProvider(ctx, p.issuer) // compares the issuer
+	if err != nil {
+		// The library quotes the answer, which can be anything and of any length.
+		return fmt.Errorf("discovery: %.300s", err)
+	}
+	var claims struct {
+		JWKS          string   `json:"jwks_uri"`
+		Userinfo      string   `json:"userinfo_endpoint"`
+		EndSession    string   `json:"end_session_endpoint"`
+		Algorithms    []string `json:"id_token_signing_alg_values_supported"`
+		IssInResponse bool     `json:"authorization_response_iss_parameter_supported"`
+	}
+	if err := found.Claims(&claims); err != nil {
+		return fmt.Errorf("discovery: %w", err)
+	}
+	endpoint := found.Endpoint()
+	for _, e := range []struct {
+		name, address string
+		required      bool
+	}{
+		{"authorization_endpoint", endpoint.AuthURL, true},
+		{"token_endpoint", endpoint.TokenURL, true},
+		{"jwks_uri", claims.JWKS, true},
+		{"userinfo_endpoint", claims.Userinfo, false},
+		{"end_session_endpoint", claims.EndSession, false},
+	} {
+		if e.address == "" && !e.required {
+			continue
+		}
+		if err := p.checkEndpoint(e.address); err != nil {
+			return fmt.Errorf("discovery: %s: %w", e.name, err)
+		}
+	}
+	algorithms := signatureAlgorithms(claims.Algorithms)
+	if len(algorithms) == 0 {
+		return errors.New("discovery: the provider signs ID tokens with no algorithm that is safe to accept")
+	}
+	keys := &keySet{url: claims.JWKS, client: p.client, algorithms: algorithms}
+	if err := keys.load(ctx); err != nil {
+		return err
+	}
+	p.discovered.Store(&metadata{
+		endpoint:      endpoint,
+		userinfo:      claims.Userinfo,
+		endSession:    claims.EndSession,
+		issInResponse: claims.IssInResponse,
+		keys:          keys,
+	})
+	return nil
+}
+
+// checkEndpoint accepts https, and http where the provider is on this host or was said to be insecure.
+func (p *provider) checkEndpoint(address string) error {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil:
+		return errors.New("it is no address")
+	case u.Scheme == "https", u.Scheme == "http" && (p.insecureHTTP || isLoopback(u.Hostname())):
+		return nil
+	}
+	return errors.New("it is not https")
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+}
+
+// ready returns the metadata, or errProviderUnavailable until discovery has succeeded.
+func (p *provider) ready() (*metadata, error) {
+	if m := p.discovered.Load(); m != nil {
+		return m, nil
+	}
+	return nil, fmt.Errorf("%w: it could not be discovered yet", errProviderUnavailable)
+}
+
+func (p *provider) config(m *metadata) *oauth2.Config {
+	config := p.oauth2
+	config.Endpoint.AuthURL, config.Endpoint.TokenURL = m.endpoint.AuthURL, m.endpoint.TokenURL
+	return &config
+}
+
+// authorizationURL is where a login begins: code flow (RFC 6749, section 4.1) with PKCE S256 (RFC 7636), whatever
+// discovery says about methods.
+func (p *provider) authorizationURL(m *metadata, state, nonce, verifier string) string {
+	var options []oauth2.AuthCodeOption
+	for name, value := range p.authParams {
+		options = append(options, oauth2.SetAuthURLParam(name, value))
+	}
+	if p.formPost {
+		options = append(options, oauth2.SetAuthURLParam("response_mode", "form_post"))
+	}
+	// Last, so that no configured parameter can replace them.
+	options = append(options, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("response_type", "code"))
+	return p.config(m).AuthCodeURL(state, options...)
+}
+
+// exchange redeems a code (RFC 6749, section 4.1.3) and checks all that comes back. Errors: errProviderUnavailable, errProviderAnswer.
+func (p *provider) exchange(ctx context.Context, m *metadata, code, nonce, verifier string) (verifiedID, session.Tokens, error) {
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), providerTimeout)
+	defer cancel()
+	asked := p.now()
+	token, err := p.config(m).Exchange(ctx, code, oauth2.VerifierOption(verifier))
+	if err != nil {
+		return verifiedID{}, session.Tokens{}, classifyExchange(ctx, err)
+	}
+	if token.Type() != "Bearer" {
+		return verifiedID{}, session.Tokens{}, fmt.Errorf("%w: the token type is not Bearer", errProviderAnswer)
+	}
+	raw, _ := token.Extra("id_token").(string)
+	if raw == "" {
+		return verifiedID{}, session.Tokens{}, fmt.Errorf("%w: there is no ID token; oidc.scopes must contain openid", errProviderAnswer)
+	}
+	check := idTokenCheck{keys: m.keys, issuer: p.issuer, clientID: p.oauth2.ClientID, nonce: nonce, accessToken: token.AccessToken, now: p.now()}
+	id, err := check.verify(ctx, raw)
+	if err != nil {
+		return verifiedID{}, session.Tokens{}, err
+	}
+	tokens := session.Tokens{AccessToken: token.AccessToken, RefreshToken: token.RefreshToken, IDToken: raw}
+	if life := token.ExpiresIn; life > 0 {
+		// Counted from before the call, by the store's clock: never too long.
+		tokens.Expiry = asked.Add(time.Duration(min(life, int64(maxTokenLife/time.Second))) * time.Second)
+	}
+	return id, tokens, nil
+}
+
+// maxTokenLife bounds what a provider may claim about an access token.
+const maxTokenLife = 365 * 24 * time.Hour
+
+// classifyExchange tells what kind of failure the token endpoint's is. The library's own text is not passed on: it
+// quotes the answer, which may hold tokens or personal data.
+func classifyExchange(ctx context.Context, err error) error {
+	if answer, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		class := errProviderAnswer
+		if answer.Response.StatusCode >= 500 || answer.Response.StatusCode == http.StatusTooManyRequests {
+			class = errProviderUnavailable
+		}
+		hint := ""
+		switch answer.ErrorCode {
+		case "invalid_client", "unauthorized_client":
+			hint = "; check oidc.client_id, oidc.client_secret and oidc.client_auth"
+		case "invalid_grant":
+			hint = "; the code was spent or is too old"
+		}
+		return fmt.Errorf("%w: token endpoint: status %d, error %s%s", class, answer.Response.StatusCode, knownErrorCode(answer.ErrorCode), hint)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: token endpoint: no answer within %s", errProviderUnavailable, providerTimeout)
+	}
+	if cause, ok := errors.AsType[*url.Error](err); ok {
+		return fmt.Errorf("%w: token endpoint: %w", errProviderUnavailable, withoutURL(cause))
+	}
+	return fmt.Errorf("%w: token endpoint: the answer is no token response", errProviderAnswer)
+}
+
+// withoutURL returns the cause of a failed request without its address.
+func withoutURL(err *url.Error) error {
+	if timeout, ok := errors.AsType[net.Error](err.Err); ok && timeout.Timeout() {
+		return errors.New("timeout")
+	}
+	return err.Err
+}
+
+// knownErrorCode returns an error code if it is a registered one (RFC 6749, sections 4.1.2.1 and 5.2; OpenID Connect
+// Core 1.0, section 3.1.2.6), and else "other": the text comes from outside.
+func knownErrorCode(code string) string {
+	switch code {
+	case "invalid_request", "unauthorized_client", "access_denied", "unsupported_response_type", "invalid_scope",
+		"server_error", "temporarily_unavailable", "invalid_client", "invalid_grant", "unsupported_grant_type",
+		"interaction_required", "login_required", "account_selection_required", "consent_required",
+		"invalid_request_uri", "invalid_request_object", "request_not_supported", "request_uri_not_supported",
+		"registration_not_supported":
+		return code
+	case "":
+		return "none"
+	}
+	return "other"
+}
+
+// addUserinfo adds the claims of the userinfo endpoint that the ID token lacks (OpenID Connect Core 1.0, section
+// 5.3). The ID token has more weight, since it is signed: its claims stay. An answer that is unusable or about someone else is
+// discarded whole, and only the error tells.
+func (p *provider) addUserinfo(ctx context.Context, m *metadata, id *verifiedID, accessToken string) error {
+	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
+	defer cancel()
+	claims, err := p.fetchUserinfo(ctx, m.userinfo, accessToken)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUserinfo, err)
+	}
+	// "The sub Claim in the UserInfo Response MUST be verified to exactly match the sub Claim in the ID Token; if they do
+	// not match, the UserInfo Response values MUST NOT be used."
+	if subject, _ := claims["sub"].(string); subject != id.Subject {
+		return fmt.Errorf("%w: its sub is not the ID token's", errUserinfo)
+	}
+	for name, value := range aboutTheUser(claims) {
+		if _, has := id.Claims[name]; !has {
+			id.Claims[name] = value
+		}
+	}
+	return nil
+}
+
+// errUserinfo says that the userinfo answer was discarded. The login goes on with the ID token's claims.
+var errUserinfo = errors.New("userinfo discarded")
+
+func (p *provider) fetchUserinfo(ctx context.Context, address, accessToken string) (map[string]any, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+accessToken)
+	request.Header.Set("Accept", "application/json")
+	response, err := p.client.Do(request)
+	if err != nil {
+		if cause, ok := errors.AsType[*url.Error](err); ok {
+			return nil, withoutURL(cause)
+		}
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the answer's status is %d", response.StatusCode)
+	}
+	if mediaType, _, err := mime.ParseMediaType(response.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
+		return nil, errors.New("the answer is not application/json")
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := decodeClaims(body)
+	if err != nil {
+		return nil, errors.New("the answer is no JSON object")
+	}
+	return claims, nil
+}
+
+// endSessionURL is where RP-initiated logout goes on (OpenID Connect RP-Initiated Logout 1.0, section 2), or "" if the
+// provider has none. A hint that would make the address too long for gateways is left out.
+func (p *provider) endSessionURL(m *metadata, idToken, returnTo string) string {
+	u, err := url.Parse(m.endSession)
+	if err != nil || m.endSession == "" {
+		return ""
+	}
+	query := u.Query()
+	query.Set("client_id", p.oauth2.ClientID)
+	query.Set("post_logout_redirect_uri", returnTo)
+	if idToken != "" && len(idToken) < 6<<10 {
+		query.Set("id_token_hint", idToken)
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}

@@ -1,0 +1,142 @@
+package authsvc
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// asked is the request that a gateway asks about: what the browser sent to the application.
+type asked struct {
+	Method string
+	Scheme string // "http" or "https"
+	Host   string // canonical, with the port unless it is the scheme's own
+	URI    string // path and query as they were sent, starting with a slash
+}
+
+// url returns the asked address.
+func (a asked) url() string { return a.Scheme + "://" + a.Host + a.URI }
+
+// errRequestUnknown says that the gateway did not tell, or not clearly, what was asked. Its message names the
+// directive that is missing or wrong.
+var errRequestUnknown = errors.New("the asked request is unknown")
+
+// maxURI bounds an asked URI, in bytes; gateways take 8 KB at most unless told otherwise.
+const maxURI = 64 << 10
+
+// askedOfAuth reads what was asked from the headers of the dialect of /auth, which nginx and its
+// relatives speak. The peer must be a trusted proxy: the caller has checked it. Headers that say the same are fine;
+// headers that disagree, that are repeated or that cannot be parsed make the request unknown.
+func askedOfAuth(r *http.Request) (asked, error) {
+	single := headerReader{header: r.Header}
+	var a asked
+	agree := agreement{}
+
+	if original := single.get("X-Original-Url"); original != "" {
+		scheme, authority, uri, ok := splitURL(original)
+		if !ok {
+			return asked{}, fmt.Errorf("%w: X-Original-URL is not an http or https URL", errRequestUnknown)
+		}
+		if uri == "" {
+			uri = "/"
+		}
+		agree.set(&a.Scheme, scheme, "X-Original-URL")
+		agree.setHost(&a.Host, a.Scheme, authority, "X-Original-URL")
+		agree.set(&a.URI, uri, "X-Original-URL")
+	}
+	agree.set(&a.Scheme, lowerASCII(single.get("X-Forwarded-Proto")), "X-Forwarded-Proto")
+	if host := single.get("X-Forwarded-Host"); host != "" {
+		agree.setHost(&a.Host, a.Scheme, host, "X-Forwarded-Host")
+	} else if a.Host == "" {
+		// Some gateways put the name of this service here, so Host counts only when nothing else tells.
+		agree.setHost(&a.Host, a.Scheme, r.Host, "Host")
+	}
+	agree.set(&a.URI, single.get("X-Original-Uri"), "X-Original-URI")
+	agree.set(&a.URI, single.get("X-Forwarded-Uri"), "X-Forwarded-Uri")
+	agree.set(&a.Method, single.get("X-Original-Method"), "X-Original-Method")
+	agree.set(&a.Method, single.get("X-Forwarded-Method"), "X-Forwarded-Method")
+
+	switch {
+	case single.err != nil:
+		return asked{}, single.err
+	case agree.err != nil:
+		return asked{}, agree.err
+	case a.URI == "":
+		return asked{}, fmt.Errorf("%w: set X-Original-URL ($scheme://$http_host$request_uri in nginx)", errRequestUnknown)
+	case a.Scheme == "":
+		return asked{}, fmt.Errorf("%w: set X-Original-URL, or X-Forwarded-Proto beside X-Original-URI", errRequestUnknown)
+	case a.Method == "":
+		return a, fmt.Errorf("%w: set X-Original-Method ($request_method in nginx)", errRequestUnknown)
+	}
+	return a, checkAsked(a)
+}
+
+// checkAsked refuses what no gateway would have let through as it is.
+func checkAsked(a asked) error {
+	if a.Scheme != "http" && a.Scheme != "https" {
+		return fmt.Errorf("%w: its scheme is neither http nor https", errRequestUnknown)
+	}
+	if a.URI[0] != '/' || len(a.URI) > maxURI {
+		return fmt.Errorf("%w: its URI does not start with a slash or is too long", errRequestUnknown)
+	}
+	for i := range len(a.URI) {
+		if c := a.URI[i]; c <= ' ' || c == 0x7f {
+			return fmt.Errorf("%w: its URI contains a control character or a space", errRequestUnknown)
+		}
+	}
+	for i := range len(a.Method) {
+		if c := a.Method[i]; (c < 'A' || c > 'Z') && c != '-' {
+			return fmt.Errorf("%w: its method is not one", errRequestUnknown)
+		}
+	}
+	return nil
+}
+
+// headerReader reads headers that must not be repeated, and keeps the first error.
+type headerReader struct {
+	header http.Header
+	err    error
+}
+
+func (h *headerReader) get(canonical string) string {
+	values := h.header[canonical]
+	switch len(values) {
+	case 0:
+		return ""
+	case 1:
+		return values[0]
+	}
+	if h.err == nil {
+		h.err = fmt.Errorf("%w: %s is repeated", errRequestUnknown, canonical)
+	}
+	return ""
+}
+
+// agreement collects a value from several headers, and keeps the first contradiction.
+type agreement struct{ err error }
+
+func (g *agreement) set(field *string, value, header string) {
+	switch {
+	case value == "" || g.err != nil:
+	case *field == "":
+		*field = value
+	case *field != value:
+		g.err = fmt.Errorf("%w: %s disagrees with another header", errRequestUnknown, header)
+	}
+}
+
+func (g *agreement) setHost(field *string, scheme, authority, header string) {
+	if authority == "" || g.err != nil {
+		return
+	}
+	at, err := parseHostPort(scheme, authority)
+	if err != nil {
+		g.err = fmt.Errorf("%w: %s names no host: %w", errRequestUnknown, header, err)
+		return
+	}
+	host := at.host
+	if !at.standard {
+		host += ":" + at.port
+	}
+	g.set(field, host, header)
+}

@@ -1,0 +1,84 @@
+package authsvc
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"authsvc/session"
+)
+
+// Backend is what the service needs of a store.
+type Backend interface {
+	session.Store
+	session.Slots
+	// Now returns the store's clock, by which everything that replicas share is measured.
+	Now() time.Time
+	// Ping asks the store for a sign of life, within its own short deadline.
+	Ping(ctx context.Context) error
+	// Reached reports whether the store has ever answered.
+	Reached() bool
+}
+
+// Options are what a Service is made of.
+type Options struct {
+	// Config has been loaded, and so validated.
+	Config *Config
+	Store  Backend
+	Log    zerolog.Logger
+	// Metrics is where the service's metrics are registered, and what the admin handler shows.
+	Metrics *prometheus.Registry
+}
+
+// Service answers for its sites. Make one with New, then Run it beside its two handlers. It is safe for concurrent use.
+type Service struct {
+	store    Backend
+	log      zerolog.Logger
+	registry *prometheus.Registry
+	metrics  metrics
+	client   *http.Client // for the provider
+	site     atomic.Pointer[site]
+	draining atomic.Bool
+}
+
+// New makes a service. It asks nobody anything yet. Errors: a file that the configuration names cannot be used, or a
+// configuration that was not validated.
+func New(o Options) (*Service, error) {
+	client, err := newProviderClient(o.Config.OIDC.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{store: o.Store, log: o.Log, registry: o.Metrics, metrics: newMetrics(o.Metrics), client: client}
+	site, err := newSite(o.Config, o.Store, o.Store.Now, client, new(atomic.Pointer[metadata]))
+	if err != nil {
+		return nil, err
+	}
+	s.site.Store(site)
+	return s, nil
+}
+
+// Run does what goes on beside requests: it asks for the provider's metadata until it has it. It returns when that is
+// done or ctx ends.
+func (s *Service) Run(ctx context.Context) {
+	s.site.Load().provider.discoverUntilDone(ctx, s.log)
+}
+
+// ReplaceSecrets takes the key ring and the client secret from a configuration that is otherwise the one in use. Requests
+// under way end with the old ones. Errors: as New; the old ones stay.
+func (s *Service) ReplaceSecrets(c *Config) error {
+	old := s.site.Load()
+	site, err := newSite(c, s.store, s.store.Now, s.client, old.provider.discovered)
+	if err != nil {
+		return fmt.Errorf("replace secrets: %w", err)
+	}
+	s.site.Store(site)
+	return nil
+}
+
+// Drain makes the service not ready, while it serves on: gateways that ask for readiness go to another replica.
+func (s *Service) Drain() { s.draining.Store(true) }

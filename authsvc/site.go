@@ -1,0 +1,178 @@
+package authsvc
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"authsvc/session"
+)
+
+// site is what the service knows about one protected site: its public URL, provider, cookies and sessions. It is
+// immutable; a reload makes a new one and swaps one pointer.
+type site struct {
+	name      string
+	publicURL string // without a final slash
+	origin    string // scheme, host and port of publicURL
+	prefix    string // its path, "" or "/oauth2"
+
+	keyring  *session.Keyring
+	sessions *session.Manager
+	provider *provider
+
+	sessionCookie cookie
+	loginCookie   cookie
+
+	trusted     []netip.Prefix
+	headers     []identityHeader
+	tokens      bool // a header carries one
+	groupsClaim []string
+	userHeader  string // the claim that the user header carries
+
+	returns       returnPolicy
+	returnDefault string
+	crossOrigin   *http.CrossOriginProtection
+}
+
+// mainSite is the name of the one site of a plain configuration. It is part of every MAC and seal, and so never changes.
+const mainSite = "main"
+
+// newSite makes the site of a configuration that has been validated. What belongs to the whole service and outlives a
+// reload comes from it: the store, its clock, the client for the provider and what was discovered.
+func newSite(c *Config, store session.Store, now func() time.Time, client *http.Client, discovered *atomic.Pointer[metadata]) (*site, error) {
+	public, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("public_url: %w", err)
+	}
+	keyring, err := session.NewKeyring(c.CookieKeys())
+	if err != nil {
+		return nil, fmt.Errorf("cookie.secret: %w", err)
+	}
+	secure := public.Scheme == "https"
+	s := &site{
+		name:      mainSite,
+		publicURL: c.PublicURL,
+		origin:    public.Scheme + "://" + public.Host,
+		prefix:    public.EscapedPath(),
+		keyring:   keyring,
+		sessions: &session.Manager{
+			Store: store, Keyring: keyring, Site: mainSite, Now: now,
+			IdleTimeout: c.Session.IdleTimeout, AbsoluteTimeout: c.Session.AbsoluteTimeout,
+		},
+		sessionCookie: cookie{
+			name: c.Cookie.Name, purpose: session.PurposeSession, domain: c.Cookie.Domain, secure: secure,
+			sameSite: sameSite(c.Cookie.SameSite), maxAge: int(c.Session.AbsoluteTimeout / time.Second),
+		},
+		loginCookie: cookie{
+			name: c.Cookie.Name + "_login", purpose: session.PurposeLogin, secure: secure,
+			sameSite: http.SameSiteLaxMode, maxAge: int(attemptLife / time.Second),
+		},
+		trusted:     c.TrustedPrefixes(),
+		headers:     identityHeaders(c.Headers),
+		groupsClaim: c.OIDC.GroupsClaim,
+		userHeader:  "sub",
+		provider: &provider{
+			issuer: c.OIDC.Issuer, client: client, now: now, discovered: discovered,
+			authParams: c.OIDC.AuthParams, formPost: c.OIDC.ResponseMode == "form_post", insecureHTTP: c.OIDC.InsecureHTTP,
+			oauth2: oauth2.Config{
+				ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.ClientSecret.Reveal(), Scopes: c.OIDC.Scopes,
+				RedirectURL: c.PublicURL + "/callback",
+				Endpoint:    oauth2.Endpoint{AuthStyle: authStyle(c.OIDC.ClientAuth)},
+			},
+		},
+		returnDefault: c.Redirect.Default,
+		crossOrigin:   http.NewCrossOriginProtection(),
+	}
+	s.tokens = needsTokens(s.headers)
+	if claim := c.Headers["X-Auth-Request-User"]; claim != "" && !strings.HasPrefix(claim, "@") {
+		s.userHeader = claim
+	}
+	if s.provider.formPost {
+		// The provider's page posts to the callback: a cross-site request, which brings no Lax cookies.
+		s.loginCookie.sameSite = http.SameSiteNoneMode
+	}
+	if err := s.crossOrigin.AddTrustedOrigin(s.origin); err != nil {
+		return nil, fmt.Errorf("public_url: %w", err)
+	}
+	return s, s.setReturns(public, c.Redirect.AllowedHosts)
+}
+
+func (s *site) setReturns(public *url.URL, allowed []string) error {
+	s.returns = returnPolicy{publicHost: lowerASCII(public.Hostname()), prefix: s.prefix}
+	if strings.Contains(public.Hostname(), ":") {
+		s.returns.publicHost = "[" + s.returns.publicHost + "]"
+	}
+	for _, entry := range slices.Concat([]string{public.Host}, allowed) {
+		pattern, err := parseHostPattern(entry)
+		if err != nil {
+			return fmt.Errorf("redirect.allowed_hosts: %q: %w", entry, err)
+		}
+		s.returns.hosts = append(s.returns.hosts, pattern)
+	}
+	return nil
+}
+
+func sameSite(word string) http.SameSite {
+	if word == "none" {
+		return http.SameSiteNoneMode
+	}
+	return http.SameSiteLaxMode
+}
+
+func authStyle(clientAuth string) oauth2.AuthStyle {
+	if clientAuth == "basic" {
+		return oauth2.AuthStyleInHeader
+	}
+	return oauth2.AuthStyleInParams // also for public clients, which send their ID alone
+}
+
+// trusts reports whether the peer's forwarded headers count.
+func (s *site) trusts(r *http.Request) bool { return trustsPeer(s.trusted, r) }
+
+// startURL is where a login begins that ends at returnTo, or where one without an address begins if that is not
+// allowed.
+func (s *site) startURL(returnTo string) string {
+	if returnTo == "" || s.returns.check(returnTo) != nil {
+		return s.publicURL + "/start"
+	}
+	return s.publicURL + "/start?rd=" + url.QueryEscape(returnTo)
+}
+
+// maxLoginURL bounds the login URL in the header of a 401, in bytes.
+const maxLoginURL = 3000
+
+// loginURL is startURL for a header: an address that does not fit is shortened.
+func (s *site) loginURL(returnTo string) string {
+	for {
+		login := s.startURL(returnTo)
+		if len(login) <= maxLoginURL {
+			return login
+		}
+		short, ok := shorten(returnTo)
+		if !ok {
+			return s.publicURL + "/start"
+		}
+		returnTo = short
+	}
+}
+
+// lacksClaims reports whether the ID token left out a claim that this site forwards, so that userinfo is worth asking.
+func (s *site) lacksClaims(claims map[string]any) bool {
+	wanted := slices.Clone(s.groupsClaim)
+	wanted = append(wanted, "email")
+	for _, h := range s.headers {
+		if !strings.HasPrefix(h.Claim, "@") {
+			wanted = append(wanted, h.Claim)
+		}
+	}
+	return slices.ContainsFunc(wanted, func(path string) bool {
+		return claim(&session.Session{Subject: "-", Issuer: "-", ProviderSession: "-", ACR: "-", Claims: claims}, path) == nil
+	})
+}

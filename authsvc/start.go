@@ -1,0 +1,120 @@
+package authsvc
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"authsvc/authsvc/pages"
+	"authsvc/session"
+)
+
+// start begins a login: it binds an attempt to the browser by the login cookie and sends the browser to the provider. It
+// asks nothing of the store, so that anyone may knock as often as they like.
+func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
+	site := s.site.Load()
+	returnTo, err := s.returnAddress(r, site)
+	if err != nil {
+		return &pageError{http.StatusBadRequest, pages.Page{Kind: pages.BadReturnAddress, Action: site.startURL("")}, "return_address", err}
+	}
+	meta, err := site.provider.ready()
+	if err != nil {
+		return providerError(err, site.startURL(returnTo))
+	}
+	var login session.Token
+	if logins, err := site.loginCookie.readAll(site.keyring, site.name, r); err == nil {
+		login = logins[0]
+	} else {
+		login = site.keyring.NewToken(session.PurposeLogin, site.name)
+	}
+	a := attempt{
+		Expires: s.store.Now().Add(attemptLife), ReturnTo: returnTo, Browser: login.ID(),
+		Restarts: s.restarts(r, site),
+	}
+	if token, err := site.sessionCookie.read(site.keyring, site.name, r); err == nil {
+		a.Former = token.ID()
+	}
+	state, shortened := a.seal(site.keyring, site.name)
+	if shortened {
+		s.metrics.shortened.Inc()
+	}
+	nonce, verifier, err := attemptSecrets(site.keyring, login, state)
+	if err != nil {
+		return err
+	}
+	// With its old value the cookie keeps serving the attempts that are under way in other tabs.
+	site.loginCookie.set(w, r, login)
+	redirect(w, http.StatusFound, site.provider.authorizationURL(meta, state, nonce, verifier))
+	return nil
+}
+
+// returnAddress is where the login shall end: the first rd, or what a trusted gateway names, or the default.
+func (s *Service) returnAddress(r *http.Request, site *site) (string, error) {
+	returnTo, err := firstParameter(r.URL.RawQuery, "rd")
+	if err != nil {
+		return "", errReturnAddress
+	}
+	if returnTo == "" && infoOf(r).trusted {
+		returnTo = r.Header.Get("X-Auth-Request-Redirect")
+	}
+	if returnTo == "" {
+		return site.returnDefault, nil
+	}
+	return returnTo, site.returns.check(returnTo)
+}
+
+// firstParameter returns the first parameter of that name. Unlike net/url it takes a semicolon for what it is: a character
+// that real addresses contain.
+func firstParameter(rawQuery, name string) (string, error) {
+	for pair := range strings.SplitSeq(rawQuery, "&") {
+		if key, value, _ := strings.Cut(pair, "="); key == name {
+			return url.QueryUnescape(value)
+		}
+	}
+	return "", nil
+}
+
+// restarts returns how often this login has begun again by itself, from the sealed count that restart put into the
+// address.
+func (s *Service) restarts(r *http.Request, site *site) int {
+	sealed, err := firstParameter(r.URL.RawQuery, "restart")
+	if err != nil || sealed == "" {
+		return 0
+	}
+	a, err := openAttempt(site.keyring, site.name, sealed)
+	if err != nil || !s.store.Now().Before(a.Expires) {
+		return 0
+	}
+	return a.Restarts
+}
+
+// restart begins a login again that could not be finished, with the same destination. After maxRestarts it gives up with a
+// page that names the cookie that did not come back, or says that the login has expired.
+func (s *Service) restart(w http.ResponseWriter, site *site, a attempt, missingCookie string) error {
+	if a.Restarts >= maxRestarts {
+		page := pages.Page{Kind: pages.StartAgain, Action: site.startURL(a.ReturnTo), Cookie: missingCookie}
+		return &pageError{http.StatusBadRequest, page, "restarted_too_often", nil}
+	}
+	// The count alone: an attempt without a browser is good for nothing else.
+	count := attempt{Expires: s.store.Now().Add(attemptLife), Restarts: a.Restarts + 1}
+	sealed, _ := count.seal(site.keyring, site.name)
+	address := site.startURL(a.ReturnTo)
+	if strings.Contains(address, "?") {
+		address += "&restart=" + sealed
+	} else {
+		address += "?restart=" + sealed
+	}
+	redirect(w, http.StatusFound, address)
+	return nil
+}
+
+// redirect sends the browser on. It writes the address as it is: http.Redirect would clean its path, and
+// can turn a safe text into an unsafe one.
+func redirect(w http.ResponseWriter, status int, address string) {
+	h := w.Header()
+	h.Set("Location", location(address))
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer") // the address of this page may hold a code
+	h.Set("Content-Length", "0")
+	w.WriteHeader(status)
+}

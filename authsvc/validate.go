@@ -1,0 +1,131 @@
+package authsvc
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Validate tells everything that is wrong with the configuration, and what is worth a warning. It is a pure
+// function of a configuration on which [Config.Complete] has been called: it opens no file and touches no network.
+// After [Load] every problem has the place of its key.
+func (c *Config) Validate() (problems, warnings []Problem) {
+	v := &validator{c: c}
+	v.words()
+	v.later()
+	v.publicURL()
+	v.listeners()
+	v.trustedProxies()
+	v.provider()
+	v.client()
+	v.store()
+	v.cookieSecrets()
+	v.cookieScope()
+	v.session()
+	v.redirect()
+	v.headers()
+	v.remaining()
+	return v.problems, v.warnings
+}
+
+// validator collects what is wrong with c.
+type validator struct {
+	c                  *Config
+	problems, warnings []Problem
+}
+
+func (v *validator) wrong(key, wrong, right string) {
+	v.problems = append(v.problems, v.c.origins.place(Problem{Key: key, Wrong: wrong, Right: right}))
+}
+
+func (v *validator) warn(key, wrong, right string) {
+	v.warnings = append(v.warnings, v.c.origins.place(Problem{Key: key, Wrong: wrong, Right: right}))
+}
+
+// words checks the keys that take one of a few words.
+func (v *validator) words() {
+	for _, k := range keys {
+		if k.Values == nil {
+			continue
+		}
+		word := k.value(reflect.ValueOf(v.c).Elem()).String()
+		switch {
+		case k.Path == "oidc.client_auth" && (word == "private_key_jwt" || word == "mtls"):
+			v.wrong(k.Path, word+" is not in this version", "write basic, post or none")
+		case k.Path == "cookie.same_site" && word == "strict":
+			v.wrong(k.Path, "with strict the cookie is missing whenever a link on another site, or the provider after a login, leads here", "write lax")
+		case !slices.Contains(k.Values, word):
+			v.wrong(k.Path, quote(word)+" is not one of its words", "write "+alternatives(k.Values))
+		}
+	}
+}
+
+// alternatives joins words as people do: a, b or c.
+func alternatives(words []string) string {
+	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// later refuses keys that this version understands but does not follow: a rule that nobody enforces would be a hole.
+func (v *validator) later() {
+	for _, k := range keys {
+		if k.Later && !k.isDefault(reflect.ValueOf(v.c).Elem()) {
+			v.wrong(k.Path, "has no effect in this version", "remove it")
+		}
+	}
+}
+
+// duration checks that a duration is within its bounds, both of them allowed.
+func (v *validator) duration(key string, value, least, most time.Duration) bool {
+	switch {
+	case value < least && least == 0:
+		v.wrong(key, "is negative", "write 0 or more")
+	case value < least:
+		v.wrong(key, formatDuration(value)+" is too short", "write at least "+formatDuration(least))
+	case value > most:
+		v.wrong(key, formatDuration(value)+" is too long", "write at most "+formatDuration(most))
+	default:
+		return true
+	}
+	return false
+}
+
+const (
+	// maxStoreTimeout leaves the rest of a verdict's 150 ms to everything that is not the store.
+	maxStoreTimeout = 140 * time.Millisecond
+	// maxRefreshWait stays below the time that gateways wait for a verdict.
+	maxRefreshWait = 30 * time.Second
+	// maxCookieAge is how long browsers keep a cookie at most (RFC 6265bis, section 5.5).
+	maxCookieAge = 400 * 24 * time.Hour
+	maxShutdown  = time.Hour
+	century      = 100 * 365 * 24 * time.Hour
+)
+
+func (v *validator) session() {
+	s := v.c.Session
+	idle := v.duration("session.idle_timeout", s.IdleTimeout, time.Second, century)
+	absolute := v.duration("session.absolute_timeout", s.AbsoluteTimeout, time.Second, century)
+	if idle && absolute && s.IdleTimeout > s.AbsoluteTimeout {
+		v.wrong("session.idle_timeout", fmt.Sprintf("%s is longer than session.absolute_timeout, %s", formatDuration(s.IdleTimeout), formatDuration(s.AbsoluteTimeout)), "make it the shorter one")
+	}
+	if absolute && s.AbsoluteTimeout > maxCookieAge {
+		v.warn("session.absolute_timeout", formatDuration(s.AbsoluteTimeout)+" is longer than browsers keep a cookie", "sessions end after 400 days at the latest")
+	}
+	v.duration("session.refresh_before", s.RefreshBefore, 0, century)
+	v.duration("session.refresh_wait", s.RefreshWait, 0, maxRefreshWait)
+	v.duration("session.cache_ttl", s.CacheTTL, 0, century)
+}
+
+// remaining checks the keys that stand alone.
+func (v *validator) remaining() {
+	v.duration("shutdown.delay", v.c.Shutdown.Delay, 0, maxShutdown)
+	v.duration("shutdown.timeout", v.c.Shutdown.Timeout, 0, maxShutdown)
+	if v.c.ConfigGeneration < 0 {
+		v.wrong("config_generation", "is negative", "write 0 or more, and more with each change that is meant")
+	}
+}

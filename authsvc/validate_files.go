@@ -1,0 +1,72 @@
+package authsvc
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// maxCertificateSize bounds a file with certificates or a key, in bytes.
+const maxCertificateSize = 4 << 20
+
+// validateFiles checks the certificates and keys that the configuration names.
+func (c *Config) validateFiles(read fileReader) []Problem {
+	var problems []Problem
+	check := func(key string, err error, right string) {
+		if err != nil {
+			problems = append(problems, c.origins.place(Problem{Key: key, Wrong: strings.ReplaceAll(err.Error(), ";", ","), Right: right}))
+		}
+	}
+	const pair, roots = "name a certificate and its key, both PEM", "name a PEM file with certificates"
+	if c.TLS.CertFile != "" && c.TLS.KeyFile != "" {
+		check("tls.cert_file", checkKeyPair(c.TLS.CertFile, c.TLS.KeyFile, read), pair)
+	}
+	if c.OIDC.CAFile != "" {
+		check("oidc.ca_file", checkRoots(c.OIDC.CAFile, read), roots)
+	}
+	_, query, _ := strings.Cut(c.Store.URL.Reveal(), "?")
+	store, err := url.ParseQuery(query)
+	if err != nil {
+		return problems // Validate has told
+	}
+	if file := store.Get("ca_file"); file != "" {
+		check("store.url", checkRoots(file, read), roots)
+	}
+	if cert, key := store.Get("cert_file"), store.Get("key_file"); cert != "" && key != "" {
+		check("store.url", checkKeyPair(cert, key, read), pair)
+	}
+	return problems
+}
+
+func checkKeyPair(certFile, keyFile string, read fileReader) error {
+	cert, err := read(certFile, maxCertificateSize)
+	if err != nil {
+		return unusable(certFile, err)
+	}
+	key, err := read(keyFile, maxCertificateSize)
+	if err != nil {
+		return unusable(keyFile, err)
+	}
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		return unusable(certFile+" with "+keyFile, err)
+	}
+	return nil
+}
+
+func checkRoots(file string, read fileReader) error {
+	content, err := read(file, maxCertificateSize)
+	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(content) {
+		err = errors.New("it holds no certificate")
+	}
+	if err != nil {
+		return unusable(file, err)
+	}
+	return nil
+}
+
+func unusable(file string, err error) error {
+	return fmt.Errorf("%s cannot be used: %s", file, reason(err))
+}

@@ -1,0 +1,84 @@
+package authsvc
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+func (v *validator) provider() {
+	const key, right = "oidc.issuer", "write the issuer as the provider's discovery document says it, such as https://id.example.com/realms/main"
+	issuer := v.c.OIDC.Issuer
+	if issuer == "" {
+		v.wrong(key, "is missing", right)
+		return
+	}
+	scheme, authority, _, ok := splitURL(issuer)
+	switch {
+	case !ok || strings.ContainsAny(issuer, " \\"):
+		v.wrong(key, quote(issuer)+" is no http or https address", right)
+		return
+	case strings.ContainsAny(issuer, "?#"):
+		v.wrong(key, "has a query or a fragment, which no issuer has", right)
+		return
+	}
+	at, err := parsePublicHost(scheme, authority)
+	switch {
+	case err != nil:
+		v.wrong(key, err.Error(), right)
+	case scheme == "http" && !isLoopbackHost(at.host) && !v.c.OIDC.InsecureHTTP:
+		v.wrong(key, "is http on a host that is not loopback", "write https, or set oidc.insecure_http to true on a network that you trust")
+	case scheme == "http" && !isLoopbackHost(at.host):
+		v.warn(key, "is http: anyone on the way can sign in as anybody", "use https outside of tests")
+	}
+}
+
+// ownParameters are those of an authorization request that follow from other keys, or that nothing but the
+// service may choose.
+var ownParameters = []string{
+	"client_assertion", "client_assertion_type", "client_id", "client_secret", "code", "code_challenge",
+	"code_challenge_method", "code_verifier", "nonce", "redirect_uri", "request", "request_uri", "response_mode",
+	"response_type", "scope", "state",
+}
+
+func (v *validator) client() {
+	o := v.c.OIDC
+	switch {
+	case o.ClientID == "":
+		v.wrong("oidc.client_id", "is missing", "write the ID under which the provider knows this client")
+	case strings.ContainsFunc(o.ClientID, func(r rune) bool { return r <= ' ' || r > '~' }):
+		v.wrong("oidc.client_id", "has a space, or a character that no client ID has", "write printable ASCII (RFC 6749, appendix A.1) in one line")
+	}
+	v.clientSecret()
+	if !slices.Contains(o.Scopes, "openid") {
+		v.wrong("oidc.scopes", "openid is missing", "add it: without it the provider gives no ID token")
+	}
+	for i, scope := range o.Scopes {
+		if strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+			v.wrong(item("oidc.scopes", i), quote(scope)+" is no scope", "write one scope an entry, or all in one text with commas")
+		}
+	}
+	if len(o.GroupsClaim) == 0 {
+		v.wrong("oidc.groups_claim", "is empty", "write a claim path such as groups or realm_access.roles")
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.AuthParams)) {
+		if slices.Contains(ownParameters, name) || name == "" {
+			v.wrong("oidc.auth_params."+printableName(name), "is the service's own parameter", "remove it")
+		}
+	}
+	if o.ResponseMode == "form_post" && hasScheme(v.c.PublicURL, "http") {
+		v.wrong("oidc.response_mode", "form_post needs a cookie that browsers keep on https only", "write query, or use an https public_url")
+	}
+}
+
+func (v *validator) clientSecret() {
+	hasSecret := v.c.OIDC.ClientSecret != ""
+	switch auth := v.c.OIDC.ClientAuth; {
+	case !hasSecret && (auth == "basic" || auth == "post"):
+		v.wrong("oidc.client_secret", "is missing, and oidc.client_auth is "+auth, "give the secret, or write none for a public client")
+	case !hasSecret && auth == "none":
+		v.warn("oidc.client_secret", "is missing: this is a public client, kept by PKCE alone", "give the secret if the provider has one for this client")
+	case hasSecret && auth == "none":
+		v.warn("oidc.client_secret", "is not used, since oidc.client_auth is none", "remove one of the two")
+	}
+}

@@ -1,0 +1,152 @@
+package authsvc
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func (v *validator) store() {
+	if v.c.Store.URL == "memory:" {
+		v.warn("store.url", "memory: keeps sessions in this process: they end with it", "run one replica only, or name a Redis such as redis://localhost:6379/0")
+	} else if err := checkStoreURL(v.c.Store.URL.Reveal()); err != nil {
+		v.wrong("store.url", err.wrong, err.right)
+	}
+	if prefix := v.c.Store.Prefix; prefix == "" || len(prefix) > 128 || strings.ContainsFunc(prefix, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`{}*?[]\`, r)
+	}) {
+		v.wrong("store.prefix", "is empty, too long, or has a space, a brace, a bracket, * or ?", "write a short word such as authsvc")
+	}
+	if timeout := v.c.Store.Timeout; timeout > maxStoreTimeout {
+		v.wrong("store.timeout", formatDuration(timeout)+" is too long: a verdict is given within 150ms whatever the store does", "write at most "+formatDuration(maxStoreTimeout))
+	} else {
+		v.duration("store.timeout", timeout, time.Millisecond, maxStoreTimeout)
+	}
+}
+
+// storeProblem says what is wrong with a store's address, and never what the address says: it may hold a password.
+type storeProblem struct{ wrong, right string }
+
+// storeForms are the schemes of a store, each with an example.
+var storeForms = map[string]string{
+	"redis":           "redis://user:pass@host:6379/0",
+	"rediss":          "rediss://user:pass@host:6379/0",
+	"unix":            "unix:///run/redis.sock?db=0",
+	"redis+sentinel":  "redis+sentinel://host1:26379,host2:26379/master/0",
+	"rediss+sentinel": "rediss+sentinel://host1:26379,host2:26379/master/0",
+	"redis+cluster":   "redis+cluster://host1:6379,host2:6379",
+	"rediss+cluster":  "rediss+cluster://host1:6379,host2:6379",
+}
+
+func checkStoreURL(address string) *storeProblem {
+	scheme, rest, found := strings.Cut(address, "://")
+	form, known := storeForms[scheme]
+	if !found || !known {
+		return &storeProblem{"is no address of a store", "begin with redis://, rediss://, unix:///, redis+sentinel://, redis+cluster://, rediss+sentinel:// or rediss+cluster://, or write memory:"}
+	}
+	rest, query, _ := strings.Cut(rest, "?")
+	authority, path := cutAny(rest, "/"), rest[len(cutAny(rest, "/")):]
+	if strings.Contains(address, "#") || strings.Contains(path, "@") || strings.Contains(query, "@") && !strings.Contains(query, "sentinel_") {
+		return &storeProblem{"its password, or another part, has one of / ? # as it is", "write them as %2F, %3F and %23"}
+	}
+	hosts := authority
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		if _, err := url.PathUnescape(authority[:i]); err != nil || strings.Contains(authority[:i], "@") {
+			return &storeProblem{"its user or password has a @ or % as it is", "write them as %40 and %25, or use store.password"}
+		}
+		hosts = authority[i+1:]
+	}
+	if err := checkStorePlace(scheme, hosts, path); err != nil {
+		return &storeProblem{err.Error(), "write it as " + form}
+	}
+	return checkStoreQuery(scheme, query)
+}
+
+// checkStorePlace checks hosts and path: which servers, and which database, or for a unix socket its file.
+func checkStorePlace(scheme, hosts, path string) error {
+	if scheme == "unix" {
+		if hosts != "" || len(path) < 2 {
+			return errors.New("has no absolute path of a socket")
+		}
+		return nil
+	}
+	list := strings.Split(hosts, ",")
+	_, kind, _ := strings.Cut(scheme, "+")
+	if kind == "" && len(list) > 1 {
+		return errors.New("names several hosts")
+	}
+	for _, host := range list {
+		if _, err := parseHostPort("", host); err != nil {
+			return err
+		}
+	}
+	database := strings.TrimPrefix(path, "/")
+	switch kind {
+	case "sentinel":
+		var master string
+		master, database, _ = strings.Cut(database, "/")
+		if master == "" {
+			return errors.New("does not name the master behind the hosts")
+		}
+	case "cluster":
+		if database != "" && database != "0" {
+			return errors.New("names a database, and a cluster has none but 0")
+		}
+	}
+	return checkDatabase(database)
+}
+
+func checkDatabase(text string) error {
+	if _, err := strconv.ParseUint(text, 10, 16); err != nil && text != "" {
+		return errors.New("its database is no number")
+	}
+	return nil
+}
+
+func checkStoreQuery(scheme, query string) *storeProblem {
+	parameters, err := url.ParseQuery(query)
+	if err != nil {
+		return &storeProblem{"its query cannot be read", "write name=value, with & between them and %25 for %"}
+	}
+	allowed := storeParametersOf(scheme)
+	for name, values := range parameters {
+		switch {
+		case !slices.Contains(storeParameters, name):
+			// Its name stays untold: behind an & in a password it is a part of that.
+			right := "remove it"
+			if meant := nearest(name, allowed); meant != "" {
+				right = "did you mean " + meant + "?"
+			} else if len(allowed) > 0 {
+				right = "use none, or one of " + strings.Join(allowed, ", ")
+			}
+			return &storeProblem{"has a parameter that is not known", right}
+		case !slices.Contains(allowed, name):
+			return &storeProblem{"has the parameter " + name + ", which means nothing with " + scheme + "://", "remove it, or use a scheme that has it"}
+		case len(values) > 1 || values[0] == "":
+			return &storeProblem{"its parameter " + name + " is empty or stands there twice", "give it one value"}
+		}
+	}
+	if parameters.Has("cert_file") != parameters.Has("key_file") {
+		return &storeProblem{"has only one of cert_file and key_file", "give both or neither"}
+	}
+	if err := checkDatabase(parameters.Get("db")); err != nil {
+		return &storeProblem{err.Error(), "write it as ?db=0"}
+	}
+	return nil
+}
+
+func storeParametersOf(scheme string) (allowed []string) {
+	if scheme == "unix" {
+		return []string{"db"}
+	}
+	if strings.HasPrefix(scheme, "rediss") {
+		allowed = append(allowed, "ca_file", "cert_file", "key_file", "server_name")
+	}
+	if strings.HasSuffix(scheme, "+sentinel") {
+		allowed = append(allowed, "sentinel_user", "sentinel_password")
+	}
+	return allowed
+}

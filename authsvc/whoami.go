@@ -1,0 +1,79 @@
+package authsvc
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// sessionJSON tells a page about its own session. It does not extend it.
+func (s *Service) sessionJSON(w http.ResponseWriter, r *http.Request) {
+	s.describe(w, r, func(site *site, d decision) any {
+		session := d.Session
+		user := strings.Join(claimTexts(claim(session, site.userHeader)), ",")
+		return struct {
+			Authenticated bool   `json:"authenticated"`
+			User          string `json:"user"`
+			ExpiresAt     string `json:"expires_at"`
+			IdleExpiresAt string `json:"idle_expires_at"`
+		}{true, user, session.Expires.UTC().Format(time.RFC3339), session.IdleExpires.UTC().Format(time.RFC3339)}
+	})
+}
+
+// userinfoJSON tells a page the claims that the identity headers carry, and no token.
+func (s *Service) userinfoJSON(w http.ResponseWriter, r *http.Request) {
+	s.describe(w, r, func(site *site, d decision) any {
+		claims := map[string]any{}
+		for _, h := range site.headers {
+			switch {
+			case h.Claim == groupsValue:
+				claims["groups"] = groups(d.Session, site.groupsClaim)
+			case strings.HasPrefix(h.Claim, "@"):
+			default:
+				if v := claim(d.Session, h.Claim); v != nil && v != "" {
+					claims[h.Claim] = v
+				}
+			}
+		}
+		return claims
+	})
+}
+
+// describe answers with JSON about the browser's session, or 401, or 503 when nobody can tell.
+func (s *Service) describe(w http.ResponseWriter, r *http.Request, about func(*site, decision) any) {
+	site := s.site.Load()
+	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
+	defer cancel()
+	d, _ := s.identify(ctx, site, r)
+	status, body := http.StatusOK, any(nil)
+	switch d.Outcome {
+	case Allow:
+		body = about(site, d)
+	case Login:
+		status, body = http.StatusUnauthorized, map[string]bool{"authenticated": false}
+	default:
+		w.Header().Set("Retry-After", retryAfter)
+		status, body = http.StatusServiceUnavailable, map[string]string{"error": "the session store does not answer; try again"}
+	}
+	s.logDecision(r, d, nil)
+	writeJSON(w, r, status, body)
+}
+
+func writeJSON(w http.ResponseWriter, r *http.Request, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // claims came from JSON
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(text)+1))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(append(text, '\n'))
+	}
+}
