@@ -1,0 +1,162 @@
+package nginx
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"text/template"
+	"time"
+)
+
+//go:embed site.conf.tmpl
+var siteTemplate string
+
+var siteConf = template.Must(template.New("site.conf").Parse(siteTemplate))
+
+// endpoints are the paths below the prefix that browsers, and the provider, ask authsvc for. /auth is
+// not one of them: nginx alone asks it.
+var endpoints = []string{
+	"start", "sign_in", "callback",
+	"logout", "sign_out", "signed_out",
+	"session", "sessions", "userinfo",
+	"backchannel-logout", "jwks.json",
+}
+
+// cookiePasses is how many of our cookies can be taken out of one Cookie header. A browser has two;
+// four, while the same names also exist for a parent domain. With more, none of the header is passed.
+const cookiePasses = 4
+
+// Render writes the configuration of one site, to be included in http{}: upstreams, maps and one
+// server, no line that concerns other sites. Several sites may be included beside each other as long
+// as their server names differ. The text depends on the site alone.
+//
+// A site that [Site.Validate] refuses gives its error, and nothing is written. Any other error is w's.
+func Render(w io.Writer, site Site) error {
+	if err := site.Validate(); err != nil {
+		return fmt.Errorf("site cannot be rendered: %w", err)
+	}
+	var text bytes.Buffer
+	if err := siteConf.Execute(&text, newPage(site)); err != nil {
+		return fmt.Errorf("render site: %w", err)
+	}
+	if _, err := w.Write(text.Bytes()); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return nil
+}
+
+// page is what the template reads: a Site with its defaults filled in, and the texts derived from it.
+type page struct {
+	Site
+	Name         string   // of upstreams and variables, unlike any other site's
+	Identity     []header // set from the verdict
+	CookieRegexp string   // one of our cookies: name, spaces and the equals sign
+	Passes       []pass
+	Endpoints    string // regular expression of the public endpoints
+	CheckWait    string // CheckTimeout as nginx writes it
+	CheckTotal   string // after that long, no further replica is asked
+
+	ClearForCheck, ClearForEndpoints, ClearForApplication []string
+}
+
+// header is one identity header and the nginx variable that carries it.
+type header struct{ Name, Variable, Answer string }
+
+// pass is one map of the chain that takes our cookies out, one at a time.
+type pass struct{ From, To string }
+
+func newPage(site Site) page {
+	if len(site.Listen) == 0 {
+		site.Listen = []string{"80"}
+		if site.Certificate != "" {
+			site.Listen = []string{"443"}
+		}
+	}
+	if site.Headers == nil {
+		site.Headers = DefaultHeaders()
+	}
+	site.CheckTimeout = cmp.Or(site.CheckTimeout, defaultCheckTimeout)
+
+	p := page{
+		Site:         site,
+		Name:         "authsvc_" + identifier(site.ServerName),
+		CookieRegexp: cookieRegexp(site.CookieName),
+		Endpoints:    endpointsRegexp(site.Prefix),
+		CheckWait:    duration(site.CheckTimeout),
+		CheckTotal:   duration(site.CheckTimeout + time.Second),
+
+		ClearForCheck:       without(foreignHeaders, []string{"X-Original-URL", "X-Original-Method"}),
+		ClearForEndpoints:   without(foreignHeaders, []string{"X-Forwarded-Proto", "X-Forwarded-Host"}),
+		ClearForApplication: without(append(without(foreignHeaders, []string{"X-Forwarded-Proto", "X-Forwarded-Host"}), identityHeaders...), site.Headers),
+	}
+	for _, name := range site.Headers {
+		p.Identity = append(p.Identity, header{
+			Name:     name,
+			Variable: "identity_" + shorten(underscored(name), name, 37),
+			Answer:   "upstream_http_" + underscored(name),
+		})
+	}
+	from := "http_cookie"
+	for i := range cookiePasses {
+		to := fmt.Sprintf("%s_cookie_%d", p.Name, i+1)
+		p.Passes = append(p.Passes, pass{From: from, To: to})
+		from = to
+	}
+	return p
+}
+
+// LastPass is the variable that holds the Cookie header after every pass.
+func (p page) LastPass() string { return p.Passes[len(p.Passes)-1].To }
+
+// cookieRegexp matches the names of our cookies up to the equals sign, spaces as lenient backends
+// take them.
+func cookieRegexp(name string) string {
+	names := "(?:__Host-|__Secure-)?authsvc"
+	if name != "" {
+		names = regexp.QuoteMeta(name)
+	}
+	return `[ \t]*` + names + `(?:_login)?[ \t]*=`
+}
+
+// endpointsRegexp matches the public endpoints and no other path.
+func endpointsRegexp(prefix string) string {
+	quoted := make([]string, len(endpoints))
+	for i, name := range endpoints {
+		quoted[i] = regexp.QuoteMeta(name)
+	}
+	return "^" + regexp.QuoteMeta(prefix) + "/(?:" + strings.Join(quoted, "|") + ")$"
+}
+
+// identifier makes a part of an nginx name from a host name, a different one for each: no label of a
+// host name begins or ends with a hyphen.
+func identifier(host string) string {
+	host = strings.ToLower(host)
+	return shorten(strings.NewReplacer(".", "_", "-", "__", "*", "any").Replace(host), host, 28)
+}
+
+// shorten keeps names of nginx variables to 46 bytes: longer ones need another
+// variables_hash_bucket_size than the default of 64. A hash of the original keeps cut names apart.
+func shorten(text, original string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	sum := sha256.Sum256([]byte(original))
+	return text[:limit-9] + "_" + hex.EncodeToString(sum[:4])
+}
+
+// underscored is a header's name as nginx spells it in $http_name and $upstream_http_name.
+func underscored(header string) string { return strings.ReplaceAll(strings.ToLower(header), "-", "_") }
+
+// duration is a time as nginx writes it.
+func duration(d time.Duration) string {
+	if d%time.Second == 0 {
+		return fmt.Sprintf("%ds", d/time.Second)
+	}
+	return fmt.Sprintf("%dms", d.Milliseconds())
+}
