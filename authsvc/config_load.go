@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -140,44 +139,6 @@ func (d *decoder) reportSyntax(path string, content []byte, err error) {
 		problem.Wrong += ": " + strings.ReplaceAll(match[2], ";", ",")
 	}
 	d.problems = append(d.problems, problem)
-}
-
-// readTwins reads the files that hold secrets, once it is known which of file and environment names them.
-func (d *decoder) readTwins(read fileReader) {
-	for _, path := range slices.Sorted(maps.Keys(d.twins)) {
-		t := d.twins[path]
-		if t.file == "" {
-			continue
-		}
-		problem := Problem{File: t.from.file, Line: t.from.line, Variable: t.from.variable, Key: path + fileTwin}
-		if other, set := d.origins[path]; set {
-			problem.Wrong = "is given together with " + other.name(path)
-			problem.Right = "keep one of the two"
-			d.problems = append(d.problems, problem)
-			continue
-		}
-		secrets, err := readSecretFile(t.file, t.key, read)
-		if err != nil {
-			problem.Wrong = reason(err)
-			problem.Right = "name a file that this process may read and that holds the secret alone"
-			d.problems = append(d.problems, problem)
-			continue
-		}
-		d.origins[path] = t.from
-		if t.target.Kind() == reflect.String {
-			t.target.SetString(secrets[0].Reveal())
-		} else {
-			t.target.Set(reflect.ValueOf(secrets))
-		}
-	}
-}
-
-// name says in a message which key or variable a value came from.
-func (o origin) name(path string) string {
-	if o.variable != "" {
-		return o.variable
-	}
-	return path
 }
 
 // fileReader reads a whole file of at most limit bytes.

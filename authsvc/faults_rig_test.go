@@ -2,8 +2,11 @@ package authsvc
 
 import (
 	"encoding/json"
+	"html"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"regexp"
 	"testing"
 	"time"
 
@@ -70,4 +73,30 @@ func eventually(t *testing.T, what string, state func() bool) {
 			t.Fatalf("never: %s", what)
 		}
 	}
+}
+
+// askWith is ask with a request of the caller's making, by a trusted peer.
+func askWith(s *Service, request *http.Request, header http.Header) *httptest.ResponseRecorder {
+	request.RemoteAddr = trustedPeer
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	answer := httptest.NewRecorder()
+	s.Handler().ServeHTTP(answer, request)
+	return answer
+}
+
+var hiddenInput = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
+
+// formOf reads the hidden fields of a page that posts itself.
+func formOf(t *testing.T, page string) url.Values {
+	t.Helper()
+	form := url.Values{}
+	for _, field := range hiddenInput.FindAllStringSubmatch(page, -1) {
+		form.Add(html.UnescapeString(field[1]), html.UnescapeString(field[2]))
+	}
+	if !form.Has("state") {
+		t.Fatalf("no form_post page:\n%s", page)
+	}
+	return form
 }

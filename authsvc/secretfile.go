@@ -3,10 +3,50 @@ package authsvc
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 )
+
+// readTwins reads the files that hold secrets, once it is known which of file and environment names them.
+func (d *decoder) readTwins(read fileReader) {
+	for _, path := range slices.Sorted(maps.Keys(d.twins)) {
+		t := d.twins[path]
+		if t.file == "" {
+			continue
+		}
+		problem := Problem{File: t.from.file, Line: t.from.line, Variable: t.from.variable, Key: path + fileTwin}
+		if other, set := d.origins[path]; set {
+			problem.Wrong = "is given together with " + other.name(path)
+			problem.Right = "keep one of the two"
+			d.problems = append(d.problems, problem)
+			continue
+		}
+		secrets, err := readSecretFile(t.file, t.key, read)
+		if err != nil {
+			problem.Wrong = reason(err)
+			problem.Right = "name a file that this process may read and that holds the secret alone"
+			d.problems = append(d.problems, problem)
+			continue
+		}
+		d.origins[path] = t.from
+		if t.target.Kind() == reflect.String {
+			t.target.SetString(secrets[0].Reveal())
+		} else {
+			t.target.Set(reflect.ValueOf(secrets))
+		}
+	}
+}
+
+// name says in a message which key or variable a value came from.
+func (o origin) name(path string) string {
+	if o.variable != "" {
+		return o.variable
+	}
+	return path
+}
 
 // maxSecretFileSize bounds a file that holds a secret, in bytes.
 const maxSecretFileSize = 64 << 10

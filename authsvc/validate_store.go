@@ -3,6 +3,7 @@ package authsvc
 import (
 	"errors"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,10 +16,8 @@ func (v *validator) store() {
 	} else if err := checkStoreURL(v.c.Store.URL.Reveal()); err != nil {
 		v.wrong("store.url", err.wrong, err.right)
 	}
-	if prefix := v.c.Store.Prefix; prefix == "" || len(prefix) > 128 || strings.ContainsFunc(prefix, func(r rune) bool {
-		return r <= ' ' || r > '~' || strings.ContainsRune(`{}*?[]\`, r)
-	}) {
-		v.wrong("store.prefix", "is empty, too long, or has a space, a brace, a bracket, * or ?", "write a short word such as authsvc")
+	if !storePrefix.MatchString(v.c.Store.Prefix) {
+		v.wrong("store.prefix", quote(v.c.Store.Prefix)+" is no prefix of keys", "use up to 64 letters, digits and . _ - :, such as authsvc")
 	}
 	if timeout := v.c.Store.Timeout; timeout > maxStoreTimeout {
 		v.wrong("store.timeout", formatDuration(timeout)+" is too long: a verdict is given within 150ms whatever the store does", "write at most "+formatDuration(maxStoreTimeout))
@@ -26,6 +25,10 @@ func (v *validator) store() {
 		v.duration("store.timeout", timeout, time.Millisecond, maxStoreTimeout)
 	}
 }
+
+// storePrefix has no braces, which would move a cluster's hash tag, and nothing that a pattern of Redis would take for
+// more than itself.
+var storePrefix = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
 
 // storeProblem says what is wrong with a store's address, and never what the address says: it may hold a password.
 type storeProblem struct{ wrong, right string }
@@ -49,8 +52,8 @@ func checkStoreURL(address string) *storeProblem {
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	authority, path := cutAny(rest, "/"), rest[len(cutAny(rest, "/")):]
-	if strings.Contains(address, "#") || strings.Contains(path, "@") || strings.Contains(query, "@") && !strings.Contains(query, "sentinel_") {
-		return &storeProblem{"its password, or another part, has one of / ? # as it is", "write them as %2F, %3F and %23"}
+	if strings.Contains(address, "#") || strings.Contains(path+query, "@") {
+		return &storeProblem{"has a #, or an @ behind the host", "write @ as %40, / as %2F, ? as %3F and # as %23 in user, password, path and query"}
 	}
 	hosts := authority
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
@@ -67,8 +70,12 @@ func checkStoreURL(address string) *storeProblem {
 
 // checkStorePlace checks hosts and path: which servers, and which database, or for a unix socket its file.
 func checkStorePlace(scheme, hosts, path string) error {
+	path, err := url.PathUnescape(path)
+	if err != nil {
+		return errors.New("its path has a % as it is")
+	}
 	if scheme == "unix" {
-		if hosts != "" || len(path) < 2 {
+		if hosts != "" || len(path) < 2 || strings.ContainsRune(path, 0) {
 			return errors.New("has no absolute path of a socket")
 		}
 		return nil
@@ -92,8 +99,8 @@ func checkStorePlace(scheme, hosts, path string) error {
 			return errors.New("does not name the master behind the hosts")
 		}
 	case "cluster":
-		if database != "" && database != "0" {
-			return errors.New("names a database, and a cluster has none but 0")
+		if database != "" {
+			return errors.New("has a path, and a cluster has no databases")
 		}
 	}
 	return checkDatabase(database)
