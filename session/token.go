@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // ErrTokenInvalid says that a text is not a token that this service issued for this purpose and
@@ -68,7 +69,7 @@ func ParseID(text string) (ID, error) {
 	if len(text) != base64.RawURLEncoding.EncodedLen(len(id)) {
 		return ID{}, fmt.Errorf("session: an ID is 43 characters of base64url, not %d", len(text))
 	}
-	if _, err := tokenEncoding.Decode(id[:], []byte(text)); err != nil {
+	if n, err := tokenEncoding.Decode(id[:], []byte(text)); err != nil || n != len(id) {
 		return ID{}, errors.New("session: an ID is 43 characters of base64url")
 	}
 	return id, nil
@@ -94,7 +95,7 @@ func (k *Keyring) ParseToken(purpose Purpose, site, text string) (Token, error) 
 		return Token{}, ErrTokenInvalid
 	}
 	raw, err := tokenEncoding.DecodeString(text)
-	if err != nil || len(raw) < tokenEnvelope || raw[0] == 0 {
+	if err != nil || len(raw) < tokenEnvelope || raw[0] == 0 || strings.ContainsAny(text, "\r\n") { // the decoder passes over line ends
 		return Token{}, ErrTokenInvalid
 	}
 	key := k.find(keyName(raw[1:]))

@@ -1,0 +1,142 @@
+package session
+
+import (
+	"errors"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestIdentityComesBackAsItWas(t *testing.T) {
+	for name, s := range map[string]Session{
+		"nothing": {},
+		"all": {
+			Issuer: "https://id.example", Subject: "248289761001", ProviderSession: "sid", ACR: "urn:mace:incommon:iap:silver",
+			AuthTime: time.Unix(1_311_280_969, 0), Created: time.UnixMilli(1_311_280_970_123),
+			Claims: map[string]any{
+				"string": "Jane Doe", "empty": "", "unicode": "Zoë 🦊", "yes": true, "no": false, "null": nil,
+				"list": []any{"staff", "admins", int64(1), nil, []any{}},
+				"object": map[string]any{
+					"realm_access": map[string]any{"roles": []any{"user"}}, "": "empty name", "deep": map[string]any{"deeper": []any{map[string]any{"n": int64(-1)}}},
+				},
+				"zero": int64(0), "negative": int64(-1), "beyond 2^53": int64(1<<53 + 1), "largest": int64(math.MaxInt64), "smallest": int64(math.MinInt64),
+				"float": 0.1, "whole float": 1.0, "large float": 1e300, "tiny float": 5e-324, "float beyond int64": 1e20,
+			},
+		},
+		"auth_time of 1970": {AuthTime: time.Unix(1, 0), Created: time.UnixMilli(0)},
+	} {
+		plaintext, err := encodeIdentity(s)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got, err := decodeIdentity(plaintext)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if !got.AuthTime.Equal(s.AuthTime) || s.Created.UnixMilli() != got.Created.UnixMilli() {
+			t.Errorf("%s: the times are %v and %v", name, got.AuthTime, got.Created)
+		}
+		if got.Issuer != s.Issuer || got.Subject != s.Subject || got.ProviderSession != s.ProviderSession || got.ACR != s.ACR {
+			t.Errorf("%s: it came back as %+v", name, got)
+		}
+		if !reflect.DeepEqual(got.Claims, s.Claims) {
+			t.Errorf("%s: the claims came back as %#v, want %#v", name, got.Claims, s.Claims)
+		}
+	}
+}
+
+func TestTokensComeBackAsTheyWere(t *testing.T) {
+	for name, want := range map[string]Tokens{
+		"nothing": {}, "all": {AccessToken: "access", RefreshToken: "refresh", IDToken: "id", Expiry: time.UnixMilli(1_900_000_000_123)},
+		"access token alone": {AccessToken: "access"},
+	} {
+		plaintext, err := encodeTokens(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decodeTokens(plaintext)
+		if err != nil || got.AccessToken != want.AccessToken || got.RefreshToken != want.RefreshToken || got.IDToken != want.IDToken || !got.Expiry.Equal(want.Expiry) {
+			t.Errorf("%s: they came back as others, %v", name, err)
+		}
+	}
+}
+
+// nested returns a value inside of n arrays and objects.
+func nested(n int) any {
+	var v any = "leaf"
+	for i := range n {
+		if i%2 == 0 {
+			v = []any{v}
+		} else {
+			v = map[string]any{"v": v}
+		}
+	}
+	return v
+}
+
+func TestWhatIsTooLarge(t *testing.T) {
+	claims := func(v any) Session { return Session{Claims: map[string]any{"v": v}} }
+	for name, s := range map[string]Session{
+		"a long claim": claims(strings.Repeat("x", maxIdentity)), "many claims": claims(make([]any, maxIdentity)),
+		"deep claims": claims(nested(maxNesting)),
+	} {
+		if _, err := encodeIdentity(s); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: %v, want ErrTooLarge", name, err)
+		}
+	}
+	if _, err := encodeTokens(Tokens{AccessToken: strings.Repeat("x", maxTokens)}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("tokens: %v, want ErrTooLarge", err)
+	}
+
+	// What is written can be read, up to the bounds.
+	for name, s := range map[string]Session{
+		"a long claim": claims(strings.Repeat("x", maxIdentity-100)), "deep claims": claims(nested(maxNesting - 1)),
+	} {
+		plaintext, err := encodeIdentity(s)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got, err := decodeIdentity(plaintext); err != nil || !reflect.DeepEqual(got.Claims, s.Claims) {
+			t.Errorf("%s: it cannot be read: %v", name, err)
+		}
+	}
+}
+
+// A later release of the same format may add fields.
+func TestFieldsOfALaterReleaseAreIgnored(t *testing.T) {
+	plaintext, err := encoding.Marshal(map[int]any{1: "https://id.example", 2: "sub", 6: 7, 99: map[string]any{"new": true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := decodeIdentity(plaintext); err != nil || s.Subject != "sub" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if plaintext, err = encoding.Marshal(map[int]any{1: "access", 99: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	if tokens, err := decodeTokens(plaintext); err != nil || tokens.AccessToken != "access" {
+		t.Errorf("%v", err)
+	}
+}
+
+// Neither plaintext is reached by anyone without the keys, so garbage in it must only not do harm.
+func FuzzDecodeIdentity(f *testing.F) {
+	plaintext, err := encodeIdentity(Session{Issuer: "i", Subject: "s", Claims: map[string]any{"a": []any{int64(1), 2.5, nil, true}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(plaintext)
+	f.Fuzz(func(t *testing.T, plaintext []byte) {
+		if _, err := decodeIdentity(plaintext); err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%v, want ErrCorrupt", err)
+		}
+		if _, err := decodeTokens(plaintext); err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%v, want ErrCorrupt", err)
+		}
+	})
+}

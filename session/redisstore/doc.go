@@ -1,0 +1,18 @@
+// Package redisstore keeps sessions in Redis 6.2 or later: one server, one behind sentinels, or a Cluster. It is the only place
+// that knows key names (keys.go) and go-redis.
+//
+// # What it promises beyond the contract
+//
+// An operation ends within Options.Timeout, whatever happens to Redis, the network or the caller, and however many
+// wait (client.go says by which settings). A Redis that is down, hangs or refuses is tried a few times a second, by one connection, and
+// everyone passes again within 200 ms of its return (dial.go). An operation whose answer was lost is sent once more;
+// all of them may be (scripts.go).
+//
+// # Rights
+//
+// A user for this service needs the keys of its prefix and these commands, and no others:
+//
+//	ACL SETUSER authsvc on >password ~authsvc:* resetchannels +get +set +del +pttl +pexpire +time +ping +eval +evalsha
+//
+// With a Cluster also +cluster|slots, and +asking for the time of a resharding; with a database other than 0 also +select.
+package redisstore

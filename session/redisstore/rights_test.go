@@ -1,0 +1,78 @@
+package redisstore
+
+import (
+	"context"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"authsvc/session"
+	"authsvc/session/storetest"
+)
+
+// rights are the rights that doc.go names. TestContractNarrowRights shows that they are enough.
+func rights(t *testing.T) []string {
+	t.Helper()
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`ACL SETUSER authsvc .* (resetchannels( \+[a-z|]+)+)\n`).FindStringSubmatch(string(doc))
+	if found == nil {
+		t.Fatal("doc.go names no rights")
+	}
+	return strings.Fields(found[1])
+}
+
+func aclRule(name, password, keys string, rights []string) []any {
+	rule := []any{"ACL", "SETUSER", name, "reset", "on", ">" + password, "~" + keys}
+	for _, right := range rights {
+		rule = append(rule, right)
+	}
+	return rule
+}
+
+// Without any one of the rights something does not work.
+func TestRightsAreTheNarrowest(t *testing.T) {
+	server := storetest.StartRedis(t)
+	all := rights(t)
+	for i, right := range all {
+		if !strings.HasPrefix(right, "+") {
+			continue
+		}
+		server.Flush()
+		server.Do("SCRIPT", "FLUSH")
+		server.Do(aclRule("narrow", "pass", "authsvc:*", slices.Delete(slices.Clone(all), i, i+1))...)
+		s := open(t, Options{URL: strings.Replace(server.URL, "//", "//narrow:pass@", 1)})
+		if everything(t.Context(), s) == nil {
+			t.Errorf("%s is not needed", right)
+		}
+	}
+}
+
+// everything runs every operation and returns the first error.
+func everything(ctx context.Context, s *Store) error {
+	r, second, name := record(1), record(1), session.SlotName{Kind: "slot"}
+	second.Version++
+	for _, op := range []func() error{
+		func() error { return s.Ping(ctx) },
+		func() error { return s.measure(ctx) },
+		func() error { return s.Create(ctx, r) },
+		func() error { _, err := s.Load(ctx, r.ID); return err },
+		func() error { _, err := s.LoadWithTokens(ctx, r.ID); return err },
+		func() error { return s.Swap(ctx, second) },
+		func() error { return s.Touch(ctx, r.ID, 2*time.Hour) },
+		func() error { _, _, err := s.Claim(ctx, name, []byte("one"), time.Hour); return err },
+		func() error { _, err := s.Replace(ctx, name, []byte("one"), []byte("two"), time.Hour); return err },
+		func() error { _, err := s.ReadSlot(ctx, name); return err },
+		func() error { return s.Delete(ctx, r.ID) },
+	} {
+		if err := op(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package redisstore
+
+import "github.com/redis/go-redis/v9"
+
+// Scripts run alone on the server, so both keys of a record change together or not at all. Each first reads, then
+// decides, then writes, and every write carries its expiry. Redis does not roll back a script that
+// fails half-way (a full memory or a lost quorum is noticed before its first write, though), so the tokens go first: what could
+// remain is a part that nothing reads and that expires.
+//
+// GET runs by pcall and its error is returned as it came: raised by call, Redis 6 would wrap it, and nobody could tell a
+// value of another type from a failure.
+//
+// A command that is sent again because its answer was lost must find its own work: a value that is held already
+// and is byte for byte the one to be written is ours, since every seal has a random nonce.
+
+// readRecord: KEYS identity, tokens. Returns nil for no record, else identity, what is left of its life as PTTL says it, and tokens or
+// nil.
+var readRecord = redis.NewScript(`
+local identity = redis.pcall('GET', KEYS[1])
+if type(identity) == 'table' or not identity then return identity end
+local tokens = redis.pcall('GET', KEYS[2])
+if type(tokens) == 'table' then return tokens end
+return {identity, redis.call('PTTL', KEYS[1]), tokens}
+`)
+
+// createRecord: KEYS identity, tokens; ARGV identity, tokens or "", life in ms. Returns whether it is stored.
+var createRecord = redis.NewScript(`
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'table' then return held end
+if held then
+  if held == ARGV[1] then return 1 end
+  return 0
+end
+if tonumber(ARGV[3]) > 0 then
+  if ARGV[2] ~= '' then
+    redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+  else
+    redis.call('DEL', KEYS[2])
+  end
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+end
+return 1
+`)
+
+// swapRecord: KEYS identity, tokens; ARGV identity, tokens or "", the bytes that the held value starts with, life in ms, absolute end in
+// Unix ms. Returns 1, 0 for another version, -1 for no record. A record that nobody gave an expiry ends at its absolute end.
+var swapRecord = redis.NewScript(`
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'table' then return held end
+if not held then return -1 end
+if held == ARGV[1] then return 1 end
+if string.sub(held, 1, #ARGV[3]) ~= ARGV[3] then return 0 end
+local now = redis.call('TIME')
+local limit = tonumber(ARGV[5]) - tonumber(now[1]) * 1000 - math.floor(tonumber(now[2]) / 1000)
+local life = redis.call('PTTL', KEYS[1])
+if life < 0 then life = limit end
+life = math.min(math.max(life, tonumber(ARGV[4])), limit)
+if life <= 0 then
+  redis.call('DEL', KEYS[1], KEYS[2])
+  return -1
+end
+life = string.format('%.0f', life)
+if ARGV[2] ~= '' then
+  redis.call('SET', KEYS[2], ARGV[2], 'PX', life)
+else
+  redis.call('DEL', KEYS[2])
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', life)
+return 1
+`)
+
+// touchRecord: KEYS identity, tokens; ARGV life in ms. Returns whether there is a record. PTTL is -2 for no key and -1
+// for one without expiry, which gets one here.
+var touchRecord = redis.NewScript(`
+local life = tonumber(ARGV[1])
+for i, key in ipairs(KEYS) do
+  local left = redis.call('PTTL', key)
+  if i == 1 and left == -2 then return 0 end
+  if left ~= -2 and life > left then redis.call('PEXPIRE', key, ARGV[1]) end
+end
+return 1
+`)
+
+// claimSlot: KEYS slot; ARGV value, life in ms. Returns the value that holds the slot afterwards.
+var claimSlot = redis.NewScript(`
+local held = redis.pcall('GET', KEYS[1])
+if held then return held end
+if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+return ARGV[1]
+`)
+
+// replaceSlot: KEYS slot; ARGV old without its mark, value, life in ms, where a value begins behind its mark. Returns whether
+// value is stored.
+var replaceSlot = redis.NewScript(`
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'table' then return held end
+if held == ARGV[2] then return 1 end
+if not held or string.sub(held, tonumber(ARGV[4])) ~= ARGV[1] then return 0 end
+if tonumber(ARGV[3]) > 0 then
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+else
+  redis.call('DEL', KEYS[1])
+end
+return 1
+`)

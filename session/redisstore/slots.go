@@ -1,0 +1,96 @@
+package redisstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"authsvc/session"
+)
+
+// A stored slot starts with a mark, random for each write: two replicas may claim a slot with the same value, and only one of them
+// may win, but one that asks again because an answer was lost must find that it had won.
+const markSize = 16
+
+func marked(value []byte) []byte {
+	mark := make([]byte, markSize, markSize+len(value))
+	rand.Read(mark)
+	return append(mark, value...)
+}
+
+func unmarked(stored []byte) ([]byte, error) {
+	if len(stored) < markSize {
+		return nil, fmt.Errorf("%w: a slot holds %d bytes", session.ErrCorrupt, len(stored))
+	}
+	return stored[markSize:], nil
+}
+
+// Claim implements session.Slots. Errors besides the contract's: ErrCorrupt when something else is stored there.
+func (s *Store) Claim(ctx context.Context, name session.SlotName, value []byte, ttl time.Duration) (holder []byte, claimed bool, err error) {
+	key, err := s.slotKey(name)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := checkValue(value); err != nil {
+		return nil, false, err
+	}
+	err = s.do(ctx, "claim", func(ctx context.Context) error {
+		ours := marked(value)
+		text, err := claimSlot.Run(ctx, s.client, []string{key}, ours, ttl.Milliseconds()).Text()
+		if err != nil {
+			return err
+		}
+		claimed = bytes.Equal([]byte(text), ours)
+		holder, err = unmarked([]byte(text))
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return holder, claimed, nil
+}
+
+// Replace implements session.Slots. Errors besides the contract's: ErrCorrupt when something else is stored there.
+func (s *Store) Replace(ctx context.Context, name session.SlotName, old, value []byte, ttl time.Duration) (replaced bool, err error) {
+	key, err := s.slotKey(name)
+	if err != nil {
+		return false, err
+	}
+	if err := checkValue(value); err != nil {
+		return false, err
+	}
+	err = s.do(ctx, "replace", func(ctx context.Context) error {
+		replaced, err = replaceSlot.Run(ctx, s.client, []string{key}, old, marked(value), ttl.Milliseconds(), markSize+1).Bool()
+		return err
+	})
+	return replaced && err == nil, err
+}
+
+// ReadSlot implements session.Slots. Errors besides the contract's: ErrCorrupt when something else is stored there.
+func (s *Store) ReadSlot(ctx context.Context, name session.SlotName) (value []byte, err error) {
+	key, err := s.slotKey(name)
+	if err != nil {
+		return nil, err
+	}
+	err = s.do(ctx, "read_slot", func(ctx context.Context) error {
+		stored, err := s.client.Get(ctx, key).Bytes()
+		if err != nil {
+			return absent(err)
+		}
+		value, err = unmarked(stored)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+func checkValue(value []byte) error {
+	if len(value) > session.MaxSlotValue {
+		return fmt.Errorf("a slot holds at most %d bytes, not %d", session.MaxSlotValue, len(value))
+	}
+	return nil
+}

@@ -1,0 +1,292 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"authsvc/session"
+)
+
+// Options say where the store is.
+type Options struct {
+	// URL is the store URL: redis://user:pass@host:6379/0, rediss://, unix:///path?db=0, redis+sentinel://h1:26379,h2/master/0,
+	// redis+cluster://h1,h2, rediss+sentinel, rediss+cluster; with the query parameters ca_file, cert_file, key_file,
+	// server_name (over TLS), sentinel_user, sentinel_password (with sentinels) and db (with unix).
+	URL string
+	// Password, unless nil, is asked at each new connection and wins over the URL's unless empty.
+	Password func() string
+	// Prefix is the first part of every key; empty means "authsvc".
+	Prefix string
+	// Timeout is the most that one operation takes; 0 means 100 ms.
+	Timeout time.Duration
+	// Observe, unless nil, is called after each operation with its name (load, load_tokens, create, swap, touch, delete,
+	// claim, replace, read_slot, ping, time), how long it took, and its error; Cause tells an error from an answer.
+	Observe func(op string, took time.Duration, err error)
+}
+
+// Store keeps records and slots in Redis. It is safe for concurrent use.
+type Store struct {
+	client  redis.UniversalClient
+	dialer  *dialer
+	prefix  string
+	timeout time.Duration
+	observe func(op string, took time.Duration, err error)
+
+	reached atomic.Bool
+	offset  atomic.Int64 // nanoseconds that the store's clock is ahead of ours
+}
+
+var (
+	_ session.Store = (*Store)(nil)
+	_ session.Slots = (*Store)(nil)
+)
+
+// Open makes a Store. It does not touch the network, so it succeeds while Redis is down; an error is one of the options, says what
+// would be right, and holds no password. Close must be called when the Store is no longer used.
+func Open(o Options) (*Store, error) {
+	loc, err := parseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{prefix: o.Prefix, timeout: o.Timeout, observe: o.Observe}
+	if s.prefix == "" {
+		s.prefix = "authsvc"
+	}
+	if !validPrefix.MatchString(s.prefix) {
+		return nil, errors.New("store prefix: use 1 to 64 letters, digits and any of . _ : -")
+	}
+	if s.timeout == 0 {
+		s.timeout = 100 * time.Millisecond
+	}
+	if s.timeout < time.Millisecond {
+		return nil, errors.New("store timeout: use a positive duration such as 100ms")
+	}
+	s.dialer = &dialer{timeout: s.timeout, lines: map[string]*line{}}
+	if loc.tls {
+		s.dialer.tls = &tlsFiles{loc.caFile, loc.certFile, loc.keyFile, loc.serverName}
+		if _, err := s.dialer.tls.config(); err != nil {
+			return nil, err
+		}
+	}
+	s.client = newClient(loc, o.Password, s.dialer)
+	return s, nil
+}
+
+// Close closes all connections. Operations fail from then on.
+func (s *Store) Close() error { return s.client.Close() }
+
+// do runs one operation. It is detached from the caller's cancellation, since a connection whose operation is
+// given up half-way must be closed: clients that hang up would empty the pool. Its own deadline holds, or the
+// caller's if that is earlier.
+func (s *Store) do(ctx context.Context, op string, f func(ctx context.Context) error) error {
+	start := time.Now()
+	deadline := start.Add(s.timeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	defer cancel()
+
+	err := explain(op, s.try(ctx, f))
+	switch cause := Cause(err); {
+	case cause == "":
+		s.reached.Store(true)
+	case cause == "foreign":
+		// A connection is one reply behind. Which one cannot be told.
+		s.dialer.renew()
+	default:
+		// A failover may have moved the slot; go-redis would go on asking the old master. It reloads once at a time.
+		if cluster, ok := s.client.(*redis.ClusterClient); ok {
+			cluster.ReloadState(ctx)
+		}
+	}
+	if s.observe != nil {
+		s.observe(op, time.Since(start), err)
+	}
+	return err
+}
+
+// dialTries is how often an operation asks for a connection when there is none, and dialPause the most between two.
+const (
+	dialTries = 2
+	dialPause = 10 * time.Millisecond
+)
+
+// try runs f, and again when it found no connection: another operation may give one back, or find that the server has
+// returned.
+func (s *Store) try(ctx context.Context, f func(ctx context.Context) error) (err error) {
+	for n := range dialTries {
+		if n > 0 {
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(dialPause/2 + rand.N(dialPause/2)):
+			}
+		}
+		err = f(ctx)
+		if _, ok := errors.AsType[*dialError](err); !ok {
+			return err
+		}
+	}
+	return err
+}
+
+// Load implements session.Store.
+func (s *Store) Load(ctx context.Context, id session.ID) (r session.Record, err error) {
+	err = s.do(ctx, "load", func(ctx context.Context) error {
+		r, err = s.read(ctx, id)
+		return err
+	})
+	return r, err
+}
+
+// LoadWithTokens implements session.Store.
+func (s *Store) LoadWithTokens(ctx context.Context, id session.ID) (r session.Record, err error) {
+	err = s.do(ctx, "load_tokens", func(ctx context.Context) error {
+		r, err = s.readBoth(ctx, id)
+		return err
+	})
+	return r, err
+}
+
+// read asks for the identity and its life in one round trip.
+func (s *Store) read(ctx context.Context, id session.ID) (session.Record, error) {
+	key := s.recordKeys(id)[0]
+	pipe := s.client.Pipeline()
+	identity, left := pipe.Get(ctx, key), pipe.PTTL(ctx, key)
+	// The error of the whole counts, too: commands that were never sent, because the server refused the connection, have none.
+	if _, err := pipe.Exec(ctx); err != nil {
+		return session.Record{}, absent(err)
+	}
+	if err := errors.Join(identity.Err(), left.Err()); err != nil {
+		return session.Record{}, err
+	}
+	return s.decode(id, []byte(identity.Val()), nil, left.Val())
+}
+
+// readBoth asks for both parts at one moment, so that they are of one version. It is a script because MGET calls a
+// value of another type absent, and because a transaction is refused while memory is full, when people still sign out.
+func (s *Store) readBoth(ctx context.Context, id session.ID) (session.Record, error) {
+	parts, err := readRecord.Run(ctx, s.client, s.recordKeys(id)).Slice()
+	if err != nil {
+		return session.Record{}, absent(err)
+	}
+	if len(parts) != 3 {
+		return session.Record{}, fmt.Errorf("redis answered with %d values instead of 3", len(parts))
+	}
+	identity, _ := parts[0].(string)
+	left, _ := parts[1].(int64)
+	var tokens []byte
+	if text, held := parts[2].(string); held {
+		tokens = []byte(text)
+	}
+	if left > 0 {
+		left *= int64(time.Millisecond)
+	}
+	return s.decode(id, []byte(identity), tokens, time.Duration(left))
+}
+
+func (s *Store) decode(id session.ID, identity, tokens []byte, left time.Duration) (session.Record, error) {
+	r, err := session.DecodeRecord(id, identity, tokens)
+	if err != nil {
+		return session.Record{}, err
+	}
+	switch r.TTL = left; left {
+	case noKey:
+		// It expired or was deleted between the two commands.
+		return session.Record{}, session.ErrNotFound
+	case noExpiry:
+		// Somebody took the expiry away. The record's own end holds.
+		r.TTL = r.Expires.Sub(s.Now())
+	}
+	if r.TTL <= 0 {
+		return session.Record{}, session.ErrNotFound
+	}
+	return r, nil
+}
+
+// What PTTL says, in the unit in which go-redis gives it.
+const (
+	noExpiry time.Duration = -1
+	noKey    time.Duration = -2
+)
+
+func absent(err error) error {
+	if errors.Is(err, redis.Nil) {
+		return session.ErrNotFound
+	}
+	return err
+}
+
+// Create implements session.Store. A record that is stored already, byte for byte, is no error: its seals are random, so it can
+// only be one that was sent before.
+func (s *Store) Create(ctx context.Context, r session.Record) error {
+	return s.do(ctx, "create", func(ctx context.Context) error {
+		identity, tokens := encode(r)
+		stored, err := createRecord.Run(ctx, s.client, s.recordKeys(r.ID), identity, tokens, r.TTL.Milliseconds()).Int()
+		if isWrongType(err) || err == nil && stored == 0 {
+			return session.ErrExists
+		}
+		return err
+	})
+}
+
+// Swap implements session.Store.
+func (s *Store) Swap(ctx context.Context, r session.Record) error {
+	return s.do(ctx, "swap", func(ctx context.Context) error {
+		identity, tokens := encode(r)
+		code, err := swapRecord.Run(ctx, s.client, s.recordKeys(r.ID), identity, tokens,
+			session.AppendVersion(nil, r.Version-1), r.TTL.Milliseconds(), r.Expires.UnixMilli()).Int()
+		switch {
+		case isWrongType(err) || err == nil && code == 0:
+			return session.ErrVersion
+		case err == nil && code < 0:
+			return session.ErrNotFound
+		}
+		return err
+	})
+}
+
+// Touch implements session.Store. A key whose expiry was taken away gets one again.
+func (s *Store) Touch(ctx context.Context, id session.ID, ttl time.Duration) error {
+	return s.do(ctx, "touch", func(ctx context.Context) error {
+		found, err := touchRecord.Run(ctx, s.client, s.recordKeys(id), max(ttl.Milliseconds(), 0)).Int()
+		if err == nil && found == 0 {
+			return session.ErrNotFound
+		}
+		return err
+	})
+}
+
+// Delete implements session.Store. It is a plain DEL, which Redis takes when its memory is full, too.
+func (s *Store) Delete(ctx context.Context, id session.ID) error {
+	return s.do(ctx, "delete", func(ctx context.Context) error {
+		return s.client.Del(ctx, s.recordKeys(id)...).Err()
+	})
+}
+
+// encode returns the stored values; a record without tokens has an empty second one.
+func encode(r session.Record) (identity, tokens []byte) {
+	if len(r.Tokens) > 0 {
+		tokens = r.Encode(session.PartTokens)
+	}
+	return r.Encode(session.PartIdentity), tokens
+}
+
+func isWrongType(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) && errorCode(reply.Error()) == "WRONGTYPE"
+}
+
+// Ping asks Redis for a sign of life.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.do(ctx, "ping", func(ctx context.Context) error {
+		return s.client.Ping(ctx).Err()
+	})
+}

@@ -1,0 +1,183 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"authsvc/session"
+)
+
+// Store is what the suites test.
+type Store interface {
+	session.Store
+	session.Slots
+}
+
+// Harness makes stores for the suites.
+type Harness struct {
+	// New returns a fresh store that holds nothing.
+	New func(t *testing.T) Instance
+	// Life is the short life of records that shall end in a test. Where time passes by itself it must leave room
+	// for a few operations on a busy machine.
+	Life time.Duration
+	// Bound is the most that one operation may take, whatever the store does.
+	Bound time.Duration
+	// Faults are what may happen to the store, by name; RunFaults needs them. Each makes it unable to answer, keeps what it holds, and
+	// returns what ends it. They run one at a time.
+	Faults map[string]func(t *testing.T, in Instance) (repair func())
+}
+
+// Instance is a store and what a test must do behind its back.
+type Instance struct {
+	Store Store
+	// Now is the store's clock.
+	Now func() time.Time
+	// Advance lets d pass for the store.
+	Advance func(t *testing.T, d time.Duration)
+	// Put stores value as a part of a record.
+	Put func(t *testing.T, id session.ID, part session.Part, value []byte, ttl time.Duration)
+	// PutOther stores something that is no string as a part of a record; nil where that cannot be.
+	PutOther func(t *testing.T, id session.ID, part session.Part, ttl time.Duration)
+	// Persist takes away a record's expiry; nil where that cannot be.
+	Persist func(t *testing.T, id session.ID)
+	// Lives tells everything that the store holds, by name, and how long it has to live; negative means for ever. It
+	// may be called from several goroutines.
+	Lives func(ctx context.Context) (map[string]time.Duration, error)
+}
+
+// fixture is one subtest's store.
+type fixture struct {
+	Instance
+	life, long time.Duration
+}
+
+// begin makes a store for a subtest, and checks in the end that nothing in it lives for ever.
+func (h Harness) begin(t *testing.T) fixture {
+	t.Helper()
+	f := fixture{Instance: h.New(t), life: h.Life, long: 100 * h.Life}
+	t.Cleanup(func() {
+		lives, err := f.Lives(context.WithoutCancel(t.Context()))
+		if err != nil {
+			t.Errorf("cannot tell what the store holds: %v", err)
+		}
+		for name, left := range lives {
+			if left < 0 {
+				t.Errorf("%s has no expiry", name)
+			}
+		}
+	})
+	return f
+}
+
+// outlive lets a short life end.
+func (f fixture) outlive(t *testing.T) {
+	t.Helper()
+	f.Advance(t, f.life+f.life/10)
+}
+
+// newID returns an ID that no other record has.
+func newID() (id session.ID) {
+	rand.Read(id[:])
+	return id
+}
+
+// record returns the first version of a new record.
+func (f fixture) record(ttl time.Duration) session.Record {
+	return session.Record{
+		ID: newID(), Version: 1, Site: "main",
+		Expires:  f.Now().Add(10 * f.long).Truncate(time.Millisecond),
+		Identity: sealed(80), Tokens: sealed(2000), TTL: ttl,
+	}
+}
+
+// next returns the version after r, with other contents.
+func next(r session.Record) session.Record {
+	r.Version++
+	r.Identity, r.Tokens = sealed(90), sealed(1900)
+	return r
+}
+
+// sealed returns what a store sees of a sealed part.
+func sealed(size int) []byte {
+	b := make([]byte, size)
+	rand.Read(b)
+	return b
+}
+
+// create stores a new record that lives long.
+func (f fixture) create(t *testing.T) session.Record {
+	t.Helper()
+	return f.createFor(t, f.long)
+}
+
+func (f fixture) createFor(t *testing.T, ttl time.Duration) session.Record {
+	t.Helper()
+	r := f.record(ttl)
+	if err := f.Store.Create(t.Context(), r); err != nil {
+		t.Fatalf("Create: %v", err)
+	}
+	return r
+}
+
+// holds checks that the store holds exactly r, and returns what is left of its life.
+func (f fixture) holds(t *testing.T, r session.Record) time.Duration {
+	t.Helper()
+	got, err := f.Store.LoadWithTokens(t.Context(), r.ID)
+	if err != nil {
+		t.Fatalf("LoadWithTokens: %v", err)
+	}
+	same(t, "LoadWithTokens", got, r)
+	got, err = f.Store.Load(t.Context(), r.ID)
+	if err != nil {
+		t.Fatalf("Load: %v", err)
+	}
+	r.Tokens = nil
+	same(t, "Load", got, r)
+	return got.TTL
+}
+
+func same(t *testing.T, what string, got, want session.Record) {
+	t.Helper()
+	if got.ID != want.ID || got.Version != want.Version || got.Site != want.Site || !got.Expires.Equal(want.Expires) {
+		t.Fatalf("%s gave version %d of %s at %s until %v, want version %d of %s at %s until %v", what,
+			got.Version, got.ID, got.Site, got.Expires, want.Version, want.ID, want.Site, want.Expires)
+	}
+	if !bytes.Equal(got.Identity, want.Identity) {
+		t.Fatalf("%s gave another identity than was stored", what)
+	}
+	if !bytes.Equal(got.Tokens, want.Tokens) {
+		t.Fatalf("%s gave %d bytes of tokens, want %d", what, len(got.Tokens), len(want.Tokens))
+	}
+	if got.TTL <= 0 {
+		t.Fatalf("%s gave a life of %v", what, got.TTL)
+	}
+}
+
+// gone checks that there is no such record, nor anything left of it.
+func (f fixture) gone(t *testing.T, id session.ID) {
+	t.Helper()
+	if _, err := f.Store.Load(t.Context(), id); !is(err, session.ErrNotFound) {
+		t.Fatalf("Load: %v, want ErrNotFound", err)
+	}
+	if _, err := f.Store.LoadWithTokens(t.Context(), id); !is(err, session.ErrNotFound) {
+		t.Fatalf("LoadWithTokens: %v, want ErrNotFound", err)
+	}
+	if err := f.Store.Touch(t.Context(), id, f.long); !is(err, session.ErrNotFound) {
+		t.Fatalf("Touch: %v, want ErrNotFound", err)
+	}
+}
+
+// empty checks that the store holds nothing at all.
+func (f fixture) empty(t *testing.T) {
+	t.Helper()
+	lives, err := f.Lives(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range lives {
+		t.Errorf("%s is left", name)
+	}
+}
