@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -49,7 +50,7 @@ type attempt struct {
 type sealedAttempt struct {
 	Expires  int64  `cbor:"1,keyasint"` // Unix seconds
 	Restarts int    `cbor:"2,keyasint,omitempty"`
-	ReturnTo string `cbor:"3,keyasint"`
+	ReturnTo []byte `cbor:"3,keyasint"` // addresses need not be UTF-8
 	Former   []byte `cbor:"4,keyasint,omitempty"`
 	Browser  []byte `cbor:"5,keyasint"`
 }
@@ -60,7 +61,7 @@ func (a attempt) seal(keyring *session.Keyring, site string) (state string, shor
 	id := make([]byte, attemptIDSize)
 	rand.Read(id)
 	for {
-		plain := sealedAttempt{Expires: a.Expires.Unix(), Restarts: a.Restarts, ReturnTo: a.ReturnTo, Browser: a.Browser[:]}
+		plain := sealedAttempt{Expires: a.Expires.Unix(), Restarts: a.Restarts, ReturnTo: []byte(a.ReturnTo), Browser: a.Browser[:]}
 		if !a.Former.IsZero() {
 			plain.Former = a.Former[:]
 		}
@@ -88,7 +89,7 @@ func openAttempt(keyring *session.Keyring, site, state string) (attempt, error) 
 		return attempt{}, errState
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(state)
-	if err != nil || len(raw) <= attemptIDSize {
+	if err != nil || len(raw) <= attemptIDSize || strings.ContainsAny(state, "\r\n") { // the decoder passes over line ends
 		return attempt{}, errState
 	}
 	plain, err := keyring.Open(sealAttempt, raw[:attemptIDSize], []byte(site), raw[attemptIDSize:])
@@ -102,7 +103,7 @@ func openAttempt(keyring *session.Keyring, site, state string) (attempt, error) 
 	if err := cbor.Unmarshal(plain[1:], &sealed); err != nil {
 		return attempt{}, fmt.Errorf("%w: %w", errState, err)
 	}
-	a := attempt{Expires: time.Unix(sealed.Expires, 0), Restarts: sealed.Restarts, ReturnTo: sealed.ReturnTo, state: state}
+	a := attempt{Expires: time.Unix(sealed.Expires, 0), Restarts: sealed.Restarts, ReturnTo: string(sealed.ReturnTo), state: state}
 	copy(a.Former[:], sealed.Former)
 	copy(a.Browser[:], sealed.Browser)
 	return a, nil

@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"authsvc/session"
@@ -22,23 +23,19 @@ const (
 // cookie. It only ever stands in for a session that the same login earned by itself: another user's, or one
 // of another authentication context, is not taken. So a login cookie that someone planted gives them nothing.
 func (s *Service) settle(ctx context.Context, site *site, login session.Token, former session.ID, token session.Token, made session.Session) (session.Token, error) {
-	name := session.SlotName{Kind: "slot", Hash: hashOf([]byte(site.name), login.Secret(), former[:])}
+	name := site.slotName(login, former)
 	value := site.keyring.Seal(sealSlot, login.Secret(), name.Hash[:], []byte(token.Reveal()))
 	for {
 		holder, claimed, err := s.store.Claim(ctx, name, value, slotLife)
 		if err != nil || claimed {
 			return token, err
 		}
-		first, err := site.openSlot(login, name, holder)
-		if err == nil {
-			var other session.Session
-			other, err = site.sessions.Load(ctx, first)
-			switch {
-			case err == nil && other.Issuer == made.Issuer && other.Subject == made.Subject && other.ACR == made.ACR:
-				return first, site.sessions.End(ctx, made.ID)
-			case err != nil && !isGone(err):
-				return token, err
-			}
+		first, other, err := s.latest(ctx, site, login, name, holder)
+		switch {
+		case err == nil && other.Issuer == made.Issuer && other.Subject == made.Subject && other.ACR == made.ACR:
+			return first, site.sessions.End(ctx, made.ID)
+		case err != nil && !isGone(err):
+			return token, err
 		}
 		replaced, err := s.store.Replace(ctx, name, holder, value, slotLife)
 		if err != nil || replaced {
@@ -46,6 +43,29 @@ func (s *Service) settle(ctx context.Context, site *site, login session.Token, f
 		}
 		// A third login was faster, or the slot has just expired: look again, until ctx ends.
 	}
+}
+
+// latest returns the session that a slot names or, when a later login of the browser has replaced that one, its successor: its slot is
+// named after the session that is gone.
+func (s *Service) latest(ctx context.Context, site *site, login session.Token, name session.SlotName, value []byte) (session.Token, session.Session, error) {
+	for {
+		token, err := site.openSlot(login, name, value)
+		if err != nil {
+			return session.Token{}, session.Session{}, fmt.Errorf("%w: %w", session.ErrCorrupt, err)
+		}
+		found, err := site.sessions.Load(ctx, token)
+		if err == nil || !isGone(err) {
+			return token, found, err
+		}
+		name = site.slotName(login, token.ID())
+		if value, err = s.store.ReadSlot(ctx, name); err != nil {
+			return session.Token{}, session.Session{}, err
+		}
+	}
+}
+
+func (site *site) slotName(login session.Token, former session.ID) session.SlotName {
+	return session.SlotName{Kind: "slot", Hash: hashOf([]byte(site.name), login.Secret(), former[:])}
 }
 
 func (site *site) openSlot(login session.Token, name session.SlotName, value []byte) (session.Token, error) {

@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// callbackTime bounds the work of one callback, which goes on when the browser hangs up.
-	callbackTime = 10 * time.Second
+	// callbackTime bounds the work of one callback, which goes on when the browser hangs up. What the provider may take of it
+	// leaves time to store the session.
+	callbackTime         = 10 * time.Second
+	callbackProviderTime = 9 * time.Second
 	// maxCallbackBody bounds a form_post answer, in bytes.
 	maxCallbackBody = 64 << 10
 )
@@ -96,7 +98,7 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) error {
 	// The one that the attempt is bound to counts: a second one, planted by a sibling host, keeps nobody out.
 	bound := slices.IndexFunc(logins, func(login session.Token) bool { return login.ID() == a.Browser })
 	if bound < 0 {
-		return badRequest("other_browser", err)
+		return s.refuseOtherBrowser(ctx, w, r, site, a)
 	}
 	login := logins[bound]
 
@@ -182,6 +184,21 @@ func (s *Service) finishLate(ctx context.Context, w http.ResponseWriter, r *http
 	return s.restart(w, site, a, missing)
 }
 
+// refuseOtherBrowser refuses a callback whose attempt is bound to another login cookie. It is an attack, or one of several tabs that a
+// browser opened at once before it had the cookie: each got one, and the last overwrote the others. Nobody can tell which, so
+// nothing is redeemed; but the page leads on by itself, to the destination when a tab has finished by now, or else to a login
+// of this browser's own, at most as often as any login restarts.
+func (s *Service) refuseOtherBrowser(ctx context.Context, w http.ResponseWriter, r *http.Request, site *site, a attempt) error {
+	next, ok := s.restartURL(site, a)
+	if live, err := s.liveSession(ctx, site, r); err == nil && live != nil {
+		next, ok = site.destination(a.ReturnTo), true
+	}
+	if ok {
+		w.Header().Set("Refresh", "0; url="+location(next))
+	}
+	return &pageError{http.StatusBadRequest, pages.Page{Kind: pages.BadRequest, Action: site.startURL(a.ReturnTo)}, "other_browser", nil}
+}
+
 // joinLogin ends a callback whose code another request of the same browser redeems, on this replica or another.
 func (s *Service) joinLogin(ctx context.Context, w http.ResponseWriter, r *http.Request, site *site, a attempt, claim *codeClaim) error {
 	if token, ok := claim.await(ctx); ok {
@@ -204,12 +221,14 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 	if err != nil {
 		return session.Token{}, err
 	}
-	id, tokens, err := site.provider.exchange(ctx, meta, code, nonce, verifier)
+	providerContext, cancel := context.WithTimeout(ctx, callbackProviderTime)
+	defer cancel()
+	id, tokens, err := site.provider.exchange(providerContext, meta, code, nonce, verifier)
 	if err != nil {
 		return session.Token{}, providerError(err, again)
 	}
 	if meta.userinfo != "" && site.lacksClaims(id.Claims) {
-		if err := site.provider.addUserinfo(ctx, meta, &id, tokens.AccessToken); err != nil {
+		if err := site.provider.addUserinfo(providerContext, meta, &id, tokens.AccessToken); err != nil {
 			s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("the login goes on with the ID token's claims")
 		}
 	}
@@ -235,12 +254,16 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 	return token, nil
 }
 
-// finish sends the browser to where its login ends. The address was checked when the attempt began, but
-// perhaps under another configuration.
+// finish sends the browser to where its login ends.
 func (s *Service) finish(w http.ResponseWriter, site *site, returnTo string) error {
-	if site.returns.check(returnTo) != nil {
-		returnTo = site.returnDefault
-	}
-	redirect(w, http.StatusFound, returnTo)
+	redirect(w, http.StatusFound, site.destination(returnTo))
 	return nil
+}
+
+// destination is where a login ends. The address was checked when the attempt began, but perhaps under another configuration.
+func (site *site) destination(returnTo string) string {
+	if site.returns.check(returnTo) != nil {
+		return site.returnDefault
+	}
+	return returnTo
 }

@@ -2,6 +2,8 @@ package authsvc
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -120,6 +122,9 @@ func decodeClaims(data []byte) (map[string]any, error) {
 	var claims map[string]any
 	if err := decoder.Decode(&claims); err != nil {
 		return nil, err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, errors.New("there is more behind the JSON object")
 	}
 	for name, v := range claims {
 		claims[name] = plainNumbers(v)

@@ -2,10 +2,13 @@ package authsvc
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/publicsuffix"
 
 	"authsvc/session"
 )
@@ -84,19 +87,31 @@ func (c cookie) with(value string, maxAge int) *http.Cookie {
 	}
 }
 
-// expireOtherScope expires the variant that an earlier configuration may have left: the host's own beside one
-// for a domain, or the other way round. A name that starts with "__Host-" has no other scope (RFC 6265bis,
-// section 4.1.3.2), and neither have addresses and single labels.
+// expireOtherScope expires the variants that an earlier configuration may have left: the host's own beside one for a domain, or those for the
+// domains above a host. A name that starts with "__Host-" has no other scope (RFC 6265bis, section 4.1.3.2), and neither have
+// addresses, single labels and public suffixes.
 func (c cookie) expireOtherScope(w http.ResponseWriter, r *http.Request) {
 	other := c
 	if c.domain != "" {
 		other.domain = ""
-	} else {
-		host := lowerASCII(cutAny(r.Host, ":"))
-		if _, err := netip.ParseAddr(host); err == nil || strings.HasPrefix(c.name, "__Host-") || !strings.Contains(host, ".") || checkHost(host) != nil {
-			return
-		}
-		other.domain = host
+		http.SetCookie(w, other.with("", -1))
+		return
 	}
-	http.SetCookie(w, other.with("", -1))
+	if strings.HasPrefix(c.name, "__Host-") {
+		return
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	host = lowerASCII(host)
+	if _, err := netip.ParseAddr(host); err == nil || checkHost(host) != nil {
+		return
+	}
+	highest, err := publicsuffix.EffectiveTLDPlusOne(host)
+	for err == nil && len(host) >= len(highest) {
+		other.domain = host
+		http.SetCookie(w, other.with("", -1))
+		_, host, _ = strings.Cut(host, ".")
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -186,11 +187,12 @@ func (p *provider) exchange(ctx context.Context, m *metadata, code, nonce, verif
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), providerTimeout)
 	defer cancel()
 	asked := p.now()
+	ctx, failure := watchReads(ctx)
 	token, err := p.config(m).Exchange(ctx, code, oauth2.VerifierOption(verifier))
 	if err != nil {
-		return verifiedID{}, session.Tokens{}, classifyExchange(ctx, err)
+		return verifiedID{}, session.Tokens{}, classifyExchange(ctx, err, failure)
 	}
-	if token.Type() != "Bearer" {
+	if !strings.EqualFold(token.TokenType, "Bearer") { // RFC 6749, section 7.1: case insensitive, and required
 		return verifiedID{}, session.Tokens{}, fmt.Errorf("%w: the token type is not Bearer", errProviderAnswer)
 	}
 	raw, _ := token.Extra("id_token").(string)
@@ -215,7 +217,7 @@ const maxTokenLife = 365 * 24 * time.Hour
 
 // classifyExchange tells what kind of failure the token endpoint's is. The library's own text is not passed on: it
 // quotes the answer, which may hold tokens or personal data.
-func classifyExchange(ctx context.Context, err error) error {
+func classifyExchange(ctx context.Context, err error, failure *readFailure) error {
 	if answer, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		class := errProviderAnswer
 		if answer.Response.StatusCode >= 500 || answer.Response.StatusCode == http.StatusTooManyRequests {
@@ -235,6 +237,9 @@ func classifyExchange(ctx context.Context, err error) error {
 	}
 	if cause, ok := errors.AsType[*url.Error](err); ok {
 		return fmt.Errorf("%w: token endpoint: %w", errProviderUnavailable, withoutURL(cause))
+	}
+	if failure.err != nil && !errors.Is(failure.err, errBodyTooLarge) {
+		return fmt.Errorf("%w: token endpoint: the answer broke off", errProviderUnavailable)
 	}
 	return fmt.Errorf("%w: token endpoint: the answer is no token response", errProviderAnswer)
 }

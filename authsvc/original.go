@@ -26,7 +26,8 @@ const maxURI = 64 << 10
 
 // askedOfAuth reads what was asked from the headers of the dialect of /auth, which nginx and its
 // relatives speak. The peer must be a trusted proxy: the caller has checked it. Headers that say the same are fine;
-// headers that disagree, that are repeated or that cannot be parsed make the request unknown.
+// headers that disagree, that are repeated or that cannot be parsed make the request unknown. When only the method is missing the
+// address is returned beside the error.
 func askedOfAuth(r *http.Request) (asked, error) {
 	single := headerReader{header: r.Header}
 	var a asked
@@ -65,10 +66,14 @@ func askedOfAuth(r *http.Request) (asked, error) {
 		return asked{}, fmt.Errorf("%w: set X-Original-URL ($scheme://$http_host$request_uri in nginx)", errRequestUnknown)
 	case a.Scheme == "":
 		return asked{}, fmt.Errorf("%w: set X-Original-URL, or X-Forwarded-Proto beside X-Original-URI", errRequestUnknown)
-	case a.Method == "":
+	}
+	if err := checkAsked(a); err != nil {
+		return asked{}, err
+	}
+	if a.Method == "" {
 		return a, fmt.Errorf("%w: set X-Original-Method ($request_method in nginx)", errRequestUnknown)
 	}
-	return a, checkAsked(a)
+	return a, nil
 }
 
 // checkAsked refuses what no gateway would have let through as it is.

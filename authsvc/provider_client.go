@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -60,21 +61,37 @@ type boundedTransport struct{ http.RoundTripper }
 func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := t.RoundTripper.RoundTrip(r)
 	if err == nil {
-		response.Body = &boundedBody{ReadCloser: response.Body, left: maxProviderBody}
+		failure, _ := r.Context().Value(readFailureKey{}).(*readFailure)
+		response.Body = &boundedBody{ReadCloser: response.Body, left: maxProviderBody, failure: failure}
 	}
 	return response, err
 }
 
+// readFailure is told when reading an answer fails, by those who need to know: x/oauth2 does not pass the error on.
+type readFailure struct{ err error }
+
+type readFailureKey struct{}
+
+// watchReads returns a context for one request, and what is told of its answer.
+func watchReads(ctx context.Context) (context.Context, *readFailure) {
+	failure := new(readFailure)
+	return context.WithValue(ctx, readFailureKey{}, failure), failure
+}
+
 type boundedBody struct {
 	io.ReadCloser
-	left int
+	left    int
+	failure *readFailure // may be nil
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errBodyTooLarge
+	n, err := 0, errBodyTooLarge
+	if b.left > 0 {
+		n, err = b.ReadCloser.Read(p[:min(len(p), b.left)])
+		b.left -= n
 	}
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
-	b.left -= n
+	if err != nil && err != io.EOF && b.failure != nil {
+		b.failure.err = err
+	}
 	return n, err
 }

@@ -43,12 +43,22 @@ func (s *Service) routes() []route {
 // Handler returns the public handler.
 func (s *Service) Handler() http.Handler {
 	router := chi.NewRouter()
+	router.Use(byPathAlone)
 	prefix := s.site.Load().prefix
 	for _, route := range s.routes() {
 		router.HandleFunc(prefix+route.path, s.endpoint(route))
 	}
 	router.NotFound(s.endpoint(route{path: "other", handle: s.page(s.notFound)}))
 	return router
+}
+
+// byPathAlone makes the router look at the path only: it knows the usual methods, and a check may have any. endpoint judges
+// the method.
+func byPathAlone(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		chi.RouteContext(r.Context()).RouteMethod = http.MethodGet
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Service) notFound(http.ResponseWriter, *http.Request) error {

@@ -29,9 +29,11 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 	}
 	a := attempt{
 		Expires: s.store.Now().Add(attemptLife), ReturnTo: returnTo, Browser: login.ID(),
-		Restarts: s.restarts(r, site),
 	}
-	if token, err := site.sessionCookie.read(site.keyring, site.name, r); err == nil {
+	if before := s.restarted(r, site); before.Restarts > 0 {
+		// What the first attempt was to replace: a session that a parallel tab has made since is not.
+		a.Restarts, a.Former = before.Restarts, before.Former
+	} else if token, err := site.sessionCookie.read(site.keyring, site.name, r); err == nil {
 		a.Former = token.ID()
 	}
 	state, shortened := a.seal(site.keyring, site.name)
@@ -74,38 +76,45 @@ func firstParameter(rawQuery, name string) (string, error) {
 	return "", nil
 }
 
-// restarts returns how often this login has begun again by itself, from the sealed count that restart put into the
-// address.
-func (s *Service) restarts(r *http.Request, site *site) int {
+// restarted returns how often this login has begun again by itself and which session it is to replace, from what restart sealed
+// into the address.
+func (s *Service) restarted(r *http.Request, site *site) attempt {
 	sealed, err := firstParameter(r.URL.RawQuery, "restart")
 	if err != nil || sealed == "" {
-		return 0
+		return attempt{}
 	}
 	a, err := openAttempt(site.keyring, site.name, sealed)
 	if err != nil || !s.store.Now().Before(a.Expires) {
-		return 0
+		return attempt{}
 	}
-	return a.Restarts
+	return a
 }
 
 // restart begins a login again that could not be finished, with the same destination. After maxRestarts it gives up with a
 // page that names the cookie that did not come back, or says that the login has expired.
 func (s *Service) restart(w http.ResponseWriter, site *site, a attempt, missingCookie string) error {
-	if a.Restarts >= maxRestarts {
+	address, ok := s.restartURL(site, a)
+	if !ok {
 		page := pages.Page{Kind: pages.StartAgain, Action: site.startURL(a.ReturnTo), Cookie: missingCookie}
 		return &pageError{http.StatusBadRequest, page, "restarted_too_often", nil}
 	}
-	// The count alone: an attempt without a browser is good for nothing else.
-	count := attempt{Expires: s.store.Now().Add(attemptLife), Restarts: a.Restarts + 1}
-	sealed, _ := count.seal(site.keyring, site.name)
-	address := site.startURL(a.ReturnTo)
-	if strings.Contains(address, "?") {
-		address += "&restart=" + sealed
-	} else {
-		address += "?restart=" + sealed
-	}
 	redirect(w, http.StatusFound, address)
 	return nil
+}
+
+// restartURL is where a login begins again, or false when it has done so too often.
+func (s *Service) restartURL(site *site, a attempt) (string, bool) {
+	if a.Restarts >= maxRestarts {
+		return "", false
+	}
+	// An attempt without a browser is good for nothing else.
+	again := attempt{Expires: s.store.Now().Add(attemptLife), Restarts: a.Restarts + 1, Former: a.Former}
+	sealed, _ := again.seal(site.keyring, site.name)
+	address := site.startURL(a.ReturnTo)
+	if strings.Contains(address, "?") {
+		return address + "&restart=" + sealed, true
+	}
+	return address + "?restart=" + sealed, true
 }
 
 // redirect sends the browser on. It writes the address as it is: http.Redirect would clean its path, and

@@ -151,6 +151,7 @@ func TestStartReturnAddress(t *testing.T) {
 		{"malformed", "?rd=%zz", trustedPeer, nil, ""},
 		{"malformed beside it", "?x=%zz&rd=/a", trustedPeer, nil, "/a"},
 		{"beyond ASCII", "?rd=%2Fgr%C3%BC%C3%9Fe", trustedPeer, nil, "/gr%C3%BC%C3%9Fe"},
+		{"bytes that are no UTF-8", "?rd=%2Fcaf%E9", trustedPeer, nil, "/caf%E9"},
 		{"a name in another case is another", "?RD=/a", trustedPeer, nil, "/home"},
 		{"an allowed host", "?rd=https://app.example.com/a", trustedPeer, nil, "https://app.example.com/a"},
 		{"another host", "?rd=https://evil.example/", trustedPeer, nil, ""},

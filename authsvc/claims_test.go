@@ -1,0 +1,185 @@
+package authsvc
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"authsvc/session"
+)
+
+func TestClaim(t *testing.T) {
+	s := &session.Session{
+		Subject: "alice", Issuer: "https://login.example.com", ProviderSession: "s1", ACR: "gold",
+		Claims: map[string]any{
+			"sub": "mallory", "iss": "evil", "sid": "evil", "acr": "evil", // cannot be there, and would not count
+			"https://example.com/roles": []any{"namespaced"},
+			"realm_access":              map[string]any{"roles": []any{"nested"}, "a.b": "dotted key in an object"},
+			"realm_access.roles":        []any{"exact name first"},
+			"a":                         map[string]any{"b": map[string]any{"c": int64(5)}},
+			"a.b":                       map[string]any{"d": "split behind the second"},
+			"empty":                     "",
+			"null":                      nil,
+			"":                          "no name",
+			"number":                    int64(5),
+		},
+	}
+	for path, want := range map[string]any{
+		"sub": "alice", "iss": "https://login.example.com", "sid": "s1", "acr": "gold",
+		"https://example.com/roles": []any{"namespaced"}, "realm_access.roles": []any{"exact name first"}, "realm_access.a.b": "dotted key in an object",
+		"a.b.c": int64(5), "a.b.d": "split behind the second", "a.b.x": nil, "a.x": nil, "x": nil, "x.y": nil, "number.x": nil, "null": nil, "empty": "",
+		"": "no name", ".": nil, "..": nil, "a.": nil, ".a": nil, "a..b": nil, "REALM_ACCESS": nil,
+	} {
+		if got := claim(s, path); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %v, want %v", path, got, want)
+		}
+	}
+}
+
+func TestClaimTexts(t *testing.T) {
+	for _, test := range []struct {
+		value any
+		want  []string
+	}{
+		{nil, nil}, {"", nil}, {"a", []string{"a"}}, {true, []string{"true"}}, {false, []string{"false"}}, {int64(-5), []string{"-5"}},
+		{int64(1) << 62, []string{"4611686018427387904"}}, {1.5, []string{"1.5"}}, {1e21, []string{"1000000000000000000000"}},
+		{[]any{"a", "", int64(1), nil, true, []any{"x"}, map[string]any{"y": "z"}, "b"}, []string{"a", "1", "true", "b"}},
+		{[]any{}, nil}, {map[string]any{"a": "b"}, nil},
+	} {
+		if got := claimTexts(test.value); !slices.Equal(got, test.want) {
+			t.Errorf("%v: %q, want %q", test.value, got, test.want)
+		}
+	}
+}
+
+func TestGroups(t *testing.T) {
+	s := &session.Session{Claims: map[string]any{"groups": []any{"a", "b", "a"}, "roles": "c", "realm": map[string]any{"roles": []any{"b", "d"}}}}
+	if got := groups(s, []string{"roles", "groups", "realm.roles", "missing"}); !slices.Equal(got, []string{"c", "a", "b", "d"}) {
+		t.Errorf("%q", got)
+	}
+	if got := groups(s, nil); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestDecodeClaims(t *testing.T) {
+	for text, want := range map[string]map[string]any{
+		`{}`:                              {},
+		`{"a":1,"b":-1,"c":1.0,"d":1.5}`:  {"a": int64(1), "b": int64(-1), "c": 1.0, "d": 1.5},
+		`{"a":9223372036854775807}`:       {"a": int64(9223372036854775807)},
+		`{"a":9223372036854775808}`:       {"a": 9223372036854775808.0},
+		`{"a":1e300,"b":1e400}`:           {"a": 1e300, "b": "1e400"},
+		`{"a":"1","b":[1,{"c":2}],"d":0}`: {"a": "1", "b": []any{int64(1), map[string]any{"c": int64(2)}}, "d": int64(0)},
+		`{"a":1,"a":2}`:                   {"a": int64(2)},
+		`{"a":1,"A":2}`:                   {"a": int64(1), "A": int64(2)},
+		` {"a":null} `:                    {"a": nil},
+	} {
+		if got, err := decodeClaims([]byte(text)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "5", `"a"`, "[]", "{", "{}}", "{}{}", `{"a":1}x`, `{"a":1},`, "\xff"} {
+		if got, err := decodeClaims([]byte(text)); err == nil {
+			t.Errorf("%q: %v, which is no object alone", text, got)
+		}
+	}
+}
+
+// TestRenderIdentity renders what would break a header, or mean two things behind it.
+func TestRenderIdentity(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := func(claims map[string]any) *session.Session {
+		return &session.Session{Subject: "alice", Claims: claims}
+	}
+	headers := func(pairs ...string) (list []identityHeader) {
+		for i := 0; i < len(pairs); i += 2 {
+			list = append(list, identityHeader{pairs[i], pairs[i+1]})
+		}
+		return list
+	}
+	many := make([]any, 200)
+	for i := range many {
+		many[i] = fmt.Sprintf("%060d", i)
+	}
+	tests := []struct {
+		name    string
+		headers []identityHeader
+		claims  map[string]any
+		tokens  session.Tokens
+		want    []string
+		dropped int
+	}{
+		{"nothing to tell", headers("A", "x", "B", "@groups", "C", "@access_token"), nil, session.Tokens{}, []string{"", "", ""}, 0},
+		{"single", headers("A", "sub", "B", "x"), map[string]any{"x": "y z"}, session.Tokens{}, []string{"alice", "y z"}, 0},
+		{"UTF-8", headers("A", "x"), map[string]any{"x": "Zoë 李"}, session.Tokens{}, []string{"Zoë 李"}, 0},
+		{"a comma in a single value stays", headers("A", "x"), map[string]any{"x": "Doe, Jane"}, session.Tokens{}, []string{"Doe, Jane"}, 0},
+		{"a comma in a group", headers("A", "@groups"), map[string]any{"groups": []any{"a", "b,admins", "c"}}, session.Tokens{}, []string{"a,c"}, 1},
+		{"a comma in a list", headers("A", "x"), map[string]any{"x": []any{"a,b", "c"}}, session.Tokens{}, []string{"c"}, 1},
+		{"a comma in the one group that is no list", headers("A", "@groups"), map[string]any{"groups": "a,admins"}, session.Tokens{}, []string{""}, 1},
+		{"a line end", headers("A", "x"), map[string]any{"x": "a\r\nX-Admin: yes"}, session.Tokens{}, []string{""}, 1},
+		{"control bytes in groups", headers("A", "@groups"), map[string]any{"groups": []any{"a\x00", "b\n", "c\t", "d\x7f", "e"}}, session.Tokens{}, []string{"e"}, 4},
+		{"spaces at the edges", headers("A", "@groups", "B", "x"), map[string]any{"groups": []any{" a", "b ", "c d"}, "x": " x"}, session.Tokens{}, []string{"c d", ""}, 3},
+		{"too long", headers("A", "x", "B", "y"), map[string]any{"x": strings.Repeat("x", 3001), "y": "y"}, session.Tokens{}, []string{"", "y"}, 1},
+		{"an access token", headers("A", "@access_token"), nil, session.Tokens{AccessToken: "t", Expiry: now.Add(time.Second)}, []string{"t"}, 0},
+		{"an access token without an end", headers("A", "@access_token"), nil, session.Tokens{AccessToken: "t"}, []string{"t"}, 0},
+		{"an access token that has ended", headers("A", "@access_token"), nil, session.Tokens{AccessToken: "t", Expiry: now}, []string{""}, 0},
+		{"an access token with a line end", headers("A", "@access_token"), nil, session.Tokens{AccessToken: "t\nX: y"}, []string{""}, 1},
+		{"an object", headers("A", "x"), map[string]any{"x": map[string]any{"y": "z"}}, session.Tokens{}, []string{""}, 0},
+	}
+	for _, test := range tests {
+		got, dropped := renderIdentity(test.headers, s(test.claims), test.tokens, []string{"groups"}, now)
+		if !slices.Equal(got, test.want) || dropped != test.dropped {
+			t.Errorf("%s: %q and %d dropped, want %q and %d", test.name, got, dropped, test.want, test.dropped)
+		}
+	}
+
+	t.Run("single values come before lists", func(t *testing.T) {
+		got, dropped := renderIdentity(headers("A", "@groups", "Z", "x"), s(map[string]any{"groups": many, "x": strings.Repeat("x", 1000)}), session.Tokens{}, []string{"groups"}, now)
+		kept := strings.Split(got[0], ",")
+		if len(got[1]) != 1000 || len(kept) < 30 || len(kept)+dropped != 200 || len(got[0])+len(got[1])+2*(1+4) > maxIdentity {
+			t.Errorf("%d groups, %d dropped, %d bytes", len(kept), dropped, len(got[0])+len(got[1]))
+		}
+		for i, group := range kept {
+			if group != many[i] {
+				t.Fatalf("group %d is %q: not in the provider's order, or not whole", i, group)
+			}
+		}
+	})
+}
+
+func TestIdentityHeaders(t *testing.T) {
+	got := identityHeaders(map[string]string{"B": "x", "A": "@groups", "C": ""})
+	if !slices.Equal(got, []identityHeader{{"A", "@groups"}, {"B", "x"}}) || needsTokens(got) {
+		t.Errorf("%v", got)
+	}
+	if !needsTokens(identityHeaders(map[string]string{"A": "@access_token"})) {
+		t.Error("the access token is not noticed")
+	}
+}
+
+func TestNumericDate(t *testing.T) {
+	for _, good := range []any{int64(1), int64(1) << 32, 1.5, int64(253402300799)} {
+		if _, ok := numericDate(good); !ok {
+			t.Errorf("%v is refused", good)
+		}
+	}
+	for _, bad := range []any{nil, "1", int64(0), int64(-1), 0.0, -0.5, 1e300, int64(253402300800), int64(1) << 62, true, []any{int64(1)}} {
+		if at, ok := numericDate(bad); ok {
+			t.Errorf("%v is %v", bad, at)
+		}
+	}
+}
+
+func TestAboutTheUser(t *testing.T) {
+	claims := map[string]any{"email": "e", "groups": "g", "custom": "c"}
+	for _, name := range []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "azp", "nonce", "at_hash", "sid", "acr", "auth_time"} {
+		claims[name] = "x"
+	}
+	if got := slices.Sorted(maps.Keys(aboutTheUser(claims))); !slices.Equal(got, []string{"custom", "email", "groups"}) {
+		t.Errorf("%q", got)
+	}
+}

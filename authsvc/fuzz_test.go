@@ -1,0 +1,344 @@
+package authsvc
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"authsvc/session"
+)
+
+func fuzzKeyring(f *testing.F) *session.Keyring {
+	f.Helper()
+	ring, err := session.NewKeyring([][]byte{[]byte(strings.Repeat("k", session.MasterKeySize))})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return ring
+}
+
+// FuzzCookie reads any Cookie header: a token that comes out stood in it letter by letter, and a genuine one behind it is found
+// unless another one was there.
+func FuzzCookie(f *testing.F) {
+	ring := fuzzKeyring(f)
+	good, other := ring.NewToken(session.PurposeSession, mainSite), ring.NewToken(session.PurposeSession, mainSite)
+	c := cookie{name: "authsvc", purpose: session.PurposeSession}
+	for _, seed := range []string{
+		"", "authsvc=", "authsvc=junk", "authsvc=" + good.Reveal(), "authsvc=" + other.Reveal(), `authsvc="` + other.Reveal() + `"`, "authsvc=" + other.Reveal()[:50],
+		";;=;authsvc", "authsvc_login=" + good.Reveal(), "a=b; authsvc=%00\x00", "authsvc=" + ring.NewToken(session.PurposeLogin, mainSite).Reveal(), strings.Repeat("a=b;", 100),
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		read := func(header string) (session.Token, error) {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.Header["Cookie"] = []string{header}
+			return c.read(ring, mainSite, r)
+		}
+		token, err := read(header)
+		switch {
+		case err == nil && (token.IsZero() || !strings.Contains(header, token.Reveal())):
+			t.Fatalf("%q gives a token that is not in it", header)
+		case err != nil && !token.IsZero():
+			t.Fatalf("%q gives an error and a token", header)
+		case err != nil && !errors.Is(err, errNoCookie) && !errors.Is(err, session.ErrTokenInvalid) && !errors.Is(err, errCookieDoubled):
+			t.Fatalf("%q: %v", header, err)
+		}
+		if strings.Count(header, ";") > 2900 || strings.Count(header, `"`)%2 == 1 {
+			return // net/http refuses 3,000 cookies
+		}
+		again, err2 := read(header + "; authsvc=" + good.Reveal())
+		switch {
+		case errors.Is(err, errCookieDoubled), err == nil && token != good:
+			if !errors.Is(err2, errCookieDoubled) {
+				t.Fatalf("%q and a second genuine cookie: %v", header, err2)
+			}
+		case err2 != nil || again != good:
+			t.Fatalf("%q hides a genuine cookie: %v", header, err2)
+		}
+	})
+}
+
+// FuzzState opens any state: what opens is what seal made, and has one spelling. The seeds are good states; whatever a change leaves
+// open must still say what they said.
+func FuzzState(f *testing.F) {
+	ring := fuzzKeyring(f)
+	state, _ := attempt{Expires: time.Unix(1<<31, 0), ReturnTo: "/a", Browser: session.ID{1}}.seal(ring, mainSite)
+	foreign, _ := attempt{Expires: time.Unix(1<<31, 0), ReturnTo: "/a", Browser: session.ID{1}}.seal(ring, "other")
+	for _, seed := range []string{"", "A", state, foreign, state[:len(state)-1], state + "\n", state[:9] + "\r\n" + state[9:], state + "=", strings.Repeat("A", maxState+1)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		a, err := openAttempt(ring, mainSite, text)
+		raw, _ := base64.RawURLEncoding.DecodeString(text)
+		switch {
+		case err == nil && base64.RawURLEncoding.EncodeToString(raw) != text:
+			t.Fatalf("%q opens: a second spelling of one state", text)
+		case err == nil && (a.ReturnTo != "/a" || a.Browser != session.ID{1}):
+			t.Fatalf("%+v", a)
+		case err != nil && !errors.Is(err, errState):
+			t.Fatalf("%v", err)
+		}
+	})
+}
+
+// FuzzAttempt seals any address: state stays short, opens again, and keeps the address or what shorten leaves of it.
+func FuzzAttempt(f *testing.F) {
+	ring := fuzzKeyring(f)
+	for _, seed := range []string{"/", "/a?b=c#d", "https://app.example.com/" + strings.Repeat("a", 3000), "https://app.example.com?" + strings.Repeat("ä", 2000), "/\x00\xff"} {
+		f.Add(seed, 1, []byte("former"))
+	}
+	f.Fuzz(func(t *testing.T, returnTo string, restarts int, former []byte) {
+		before := attempt{Expires: time.Unix(1<<31, 0), Restarts: restarts, ReturnTo: returnTo, Browser: session.ID{1}}
+		copy(before.Former[:], former)
+		state, shortened := before.seal(ring, mainSite)
+		if len(state) >= maxState {
+			t.Fatalf("%d bytes of state", len(state))
+		}
+		after, err := openAttempt(ring, mainSite, state)
+		if err != nil {
+			t.Fatalf("it does not open: %v", err)
+		}
+		if !after.Expires.Equal(before.Expires) || after.Restarts != restarts || after.Former != before.Former || after.Browser != before.Browser {
+			t.Fatalf("%+v became %+v", before, after)
+		}
+		if !shortened && after.ReturnTo != returnTo {
+			t.Fatalf("%q became %q", returnTo, after.ReturnTo)
+		}
+		if shortened && len(after.ReturnTo) >= len(returnTo) && after.ReturnTo != "/" {
+			t.Fatalf("%q was shortened to %q", returnTo, after.ReturnTo)
+		}
+		if len(returnTo) < 1000 && shortened {
+			t.Fatalf("%d bytes of address were shortened", len(returnTo))
+		}
+	})
+}
+
+// FuzzAsked reads any headers: what is told to have been asked agrees with each of them, and is an address that a browser could
+// have asked for.
+func FuzzAsked(f *testing.F) {
+	f.Add("https://app.example.com/a?b", "", "", "", "GET", "app.example.com")
+	f.Add("", "https", "app.example.com:8443", "/a//b%2f", "POST", "x")
+	f.Add("http://[::1]:80", "http", "[::1]", "/", "M-SEARCH", "")
+	f.Add("", "https", "a@b", "?", "GET", "b")
+	f.Add("", "ftp", "a", "b", "GET", "")
+	f.Add("https://a\\b/", "ftp", "a", ".b/", "", "a")
+	f.Fuzz(func(t *testing.T, original, proto, host, uri, method, ownHost string) {
+		r := httptest.NewRequest(http.MethodGet, "/auth", nil)
+		r.Host = ownHost
+		for name, value := range map[string]string{"X-Original-Url": original, "X-Forwarded-Proto": proto, "X-Forwarded-Host": host, "X-Original-Uri": uri, "X-Original-Method": method} {
+			if value != "" {
+				r.Header[name] = []string{value}
+			}
+		}
+		a, err := askedOfAuth(r)
+		if err != nil {
+			if !errors.Is(err, errRequestUnknown) {
+				t.Fatalf("%v", err)
+			}
+			if a.URI == "" {
+				return // nothing is told
+			}
+		}
+		if a.Scheme != "http" && a.Scheme != "https" || !strings.HasPrefix(a.URI, "/") {
+			t.Fatalf("%+v", a)
+		}
+		if strings.ContainsFunc(a.url(), func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+			t.Fatalf("%q", a.url())
+		}
+		scheme, authority, rest, ok := splitURL(a.url())
+		if !ok || scheme != a.Scheme || authority != a.Host || rest != a.URI {
+			t.Fatalf("%q is read as %q, %q, %q", a.url(), scheme, authority, rest)
+		}
+		at, err := parseHostPort(a.Scheme, a.Host)
+		if err != nil || at.standard && strings.Contains(strings.TrimSuffix(a.Host, "]"), "]:") {
+			t.Fatalf("host %q: %v", a.Host, err)
+		}
+		if uri != "" && a.URI != uri || proto != "" && a.Scheme != lowerASCII(proto) || method != a.Method {
+			t.Fatalf("%+v disagrees with %q, %q, %q", a, uri, proto, method)
+		}
+	})
+}
+
+// FuzzNarrowing decides for somebody in no group and without an address: any query that names a restriction refuses them,
+// and any that does not lets them pass.
+func FuzzNarrowing(f *testing.F) {
+	for _, seed := range []string{"", "a=b", "allowed_groups=x", "allowed_groups=", "%61llowed_emails=", "rule", "a=b&allowed_email_domains=*", "ALLOWED", "%zz", "a;b", "=allowed", "a=allowed_groups"} {
+		f.Add(seed)
+	}
+	nobody := &session.Session{Subject: "nobody", Claims: map[string]any{}}
+	f.Fuzz(func(t *testing.T, query string) {
+		restricts, readable := false, true
+		for pair := range strings.SplitSeq(query, "&") {
+			name, value, _ := strings.Cut(pair, "=")
+			key, err := url.QueryUnescape(name)
+			if _, valueErr := url.QueryUnescape(value); err != nil || valueErr != nil || strings.Contains(pair, ";") {
+				readable = false
+			}
+			if key == "rule" || len(key) >= 7 && strings.EqualFold(key[:7], "allowed") && lowerASCII(key[:7]) == "allowed" {
+				restricts = true
+			}
+		}
+		d := decide(nobody, []string{"groups"}, parseNarrowing(query))
+		if want := !restricts && readable; (d.Outcome == Allow) != want || d.Outcome != Allow && d.Outcome != Deny {
+			t.Fatalf("%q: %v, %s", query, d.Outcome, d.Reason)
+		}
+	})
+}
+
+// FuzzFirstParameter agrees with net/url wherever that can read the query.
+func FuzzFirstParameter(f *testing.F) {
+	for _, seed := range []string{"", "rd", "rd=", "rd=/a", "x=y&rd=%2Fa%3Fb%26c&rd=no", "rd=a+b", "rd=%", "RD=a", "&&rd=a=b", "rd=/a;b"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		got, err := firstParameter(query, "rd")
+		if values, parseErr := url.ParseQuery(query); parseErr == nil && !strings.Contains(query, "%72") && !strings.Contains(query, "%64") {
+			if want := values.Get("rd"); err != nil || got != want {
+				t.Fatalf("%q: %q, %v; net/url reads %q", query, got, err, want)
+			}
+		}
+		if escaped, err := firstParameter("rd="+url.QueryEscape(query)+"&rd=second", "rd"); err != nil || escaped != query {
+			t.Fatalf("%q comes back as %q, %v", query, escaped, err)
+		}
+	})
+}
+
+// FuzzClaims decodes any JSON and looks a path up: it accepts what encoding/json accepts as an object, gives only the kinds that a session
+// promises, and what it gives survives being written and read.
+func FuzzClaims(f *testing.F) {
+	for _, seed := range []string{`{}`, `{"a":1,"b":[1.5,{"c":"d"}],"e":null,"f":true}`, `{"a.b":{"c":1}}`, `{"a":1e400}`, `{"a":-0}`, `{"a":1}x`, `null`, `[]`, `{"a":1,"a":2}`} {
+		f.Add([]byte(seed), "a.b.c")
+	}
+	f.Fuzz(func(t *testing.T, text []byte, path string) {
+		claims, err := decodeClaims(text)
+		var reference map[string]any
+		if wrong := json.Unmarshal(text, &reference); reference != nil && wrong == nil && err != nil {
+			t.Fatalf("%q: %v", text, err)
+		} else if wrong != nil && err == nil && !strings.Contains(wrong.Error(), "float64") {
+			t.Fatalf("%q is accepted, and is not JSON: %v", text, wrong)
+		}
+		if err != nil {
+			return
+		}
+		if len(claims) != len(reference) && reference != nil {
+			t.Fatalf("%q: %d claims, not %d", text, len(claims), len(reference))
+		}
+		checkKinds(t, claims)
+		if written, err := json.Marshal(claims); err != nil {
+			t.Fatalf("%q cannot be written: %v", text, err)
+		} else if again, err := decodeClaims(written); err != nil || !sameClaims(claims, again) {
+			t.Fatalf("%q comes back as %v, %v", written, again, err)
+		}
+		if found, has := claims[path]; has && path != "" && !reflect.DeepEqual(lookup(claims, path), found) {
+			t.Fatalf("a claim named %q is not found", path)
+		}
+		claimTexts(lookup(claims, path))
+	})
+}
+
+func checkKinds(t *testing.T, v any) {
+	switch v := v.(type) {
+	case nil, string, bool, int64, float64:
+	case []any:
+		for _, e := range v {
+			checkKinds(t, e)
+		}
+	case map[string]any:
+		for _, e := range v {
+			checkKinds(t, e)
+		}
+	default:
+		t.Fatalf("a claim of type %T", v)
+	}
+}
+
+// sameClaims compares, with whole floats the same as integers: JSON has one kind of number.
+func sameClaims(a, b any) bool {
+	switch a := a.(type) {
+	case float64:
+		if n, ok := b.(int64); ok {
+			return a == float64(n)
+		}
+	case []any:
+		list, ok := b.([]any)
+		return ok && slices.EqualFunc(a, list, sameClaims)
+	case map[string]any:
+		object, ok := b.(map[string]any)
+		if !ok || len(a) != len(object) {
+			return false
+		}
+		for name := range a {
+			if !sameClaims(a[name], object[name]) {
+				return false
+			}
+		}
+		return true
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// FuzzKeys parses any key set: what comes out can only verify, and is strong.
+func FuzzKeys(f *testing.F) {
+	for _, seed := range []string{
+		`{"keys":[]}`, `{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`, `{"keys":[null,5,{}]}`, `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
+		`{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`,
+		`{"keys":[{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		keys, err := parseKeys(body)
+		if (err == nil) != (len(keys) > 0) || len(keys) > 100 {
+			t.Fatalf("%d keys, %v", len(keys), err)
+		}
+		for _, key := range keys {
+			if !key.IsPublic() || !key.Valid() || key.Use != "" && key.Use != "sig" {
+				t.Fatalf("%+v", key)
+			}
+			set := &keySet{algorithms: []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.EdDSA}}
+			set.keys.Store(&keys)
+			if _, err := set.VerifySignature(t.Context(), "eyJhbGciOiJIUzI1NiJ9.e30.AAAA"); err == nil {
+				t.Fatal("a token with a shared secret is good")
+			}
+		}
+	})
+}
+
+// FuzzIdentity renders any claim: no value can end its header or begin another, and all fit.
+func FuzzIdentity(f *testing.F) {
+	f.Add("a", "b,c", "d\r\nX: y", 10)
+	f.Add("", " ", "ä\x00", 5000)
+	f.Fuzz(func(t *testing.T, one, two, three string, many int) {
+		if many < 0 || many > 10_000 {
+			return
+		}
+		list := []any{one, two, three}
+		for range many {
+			list = append(list, one+"x")
+		}
+		s := &session.Session{Subject: one, Claims: map[string]any{"email": two, "name": three, "groups": list}}
+		headers := []identityHeader{{"A", "sub"}, {"B", "email"}, {"C", "name"}, {"D", "groups"}, {"E", "@groups"}}
+		values, _ := renderIdentity(headers, s, session.Tokens{AccessToken: three}, []string{"groups"}, time.Now())
+		size := 0
+		for i, value := range values {
+			size += len(headers[i].Name) + len(": \r\n") + len(value)
+			if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c == 0x7f }) || strings.TrimSpace(value) != value {
+				t.Fatalf("%s: %q", headers[i].Name, value)
+			}
+		}
+		if len(values) != len(headers) || size > maxIdentity {
+			t.Fatalf("%d values of %d bytes", len(values), size)
+		}
+	})
+}

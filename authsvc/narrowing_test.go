@@ -1,0 +1,197 @@
+package authsvc
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"authsvc/session"
+)
+
+// TestNarrowing asks /auth with queries that narrow. Whoever is outside gets 403, never 401: a login would not help.
+func TestNarrowing(t *testing.T) {
+	r := newRig(t, 1, nil)
+	cookie := map[string]http.Header{"alice": signedIn(r, "alice"), "bob": signedIn(r, "bob"), "carol": signedIn(r, "carol")}
+	tests := []struct {
+		query string
+		who   string // those who pass
+	}{
+		{"", "alice bob carol"},
+		{"?", "alice bob carol"},
+		{"?colour=blue&disallowed=x", "alice bob carol"},
+
+		{"?allowed_groups=admins", "alice"},
+		{"?allowed_groups=staff", "alice bob"},
+		{"?allowed_groups=none,admins", "alice"},
+		{"?allowed_groups=none&allowed_groups=admins", "alice"},
+		{"?allowed_groups=none,%20admins%20", "alice"},
+		{"?allowed_groups=Staff", ""},
+		{"?allowed_groups=staf", ""},
+		{"?allowed_groups=staff%2Cadmins", "alice bob"},
+		{"?allowed_groups=", ""},
+		{"?allowed_groups", ""},
+		{"?allowed_groups=,", ""},
+		{"?allowed_groups=&allowed_groups=staff", "alice bob"},
+		{"?%61llowed_groups=admins", "alice"},
+
+		{"?allowed_emails=alice@example.com", "alice"},
+		{"?allowed_emails=ALICE@EXAMPLE.COM,bob@example.com", "alice bob"},
+		{"?allowed_emails=carol@partner.example", ""}, // not verified
+		{"?allowed_emails=example.com", ""},
+		{"?allowed_emails=", ""},
+
+		{"?allowed_email_domains=example.com", "alice bob"},
+		{"?allowed_email_domains=EXAMPLE.com", "alice bob"},
+		{"?allowed_email_domains=ample.com", ""},
+		{"?allowed_email_domains=com", ""},
+		{"?allowed_email_domains=.com", "alice bob"},
+		{"?allowed_email_domains=*.com", "alice bob"},
+		{"?allowed_email_domains=.example.com", ""},
+		{"?allowed_email_domains=partner.example", ""},
+		{"?allowed_email_domains=*", ""},
+		{"?allowed_email_domains=", ""},
+
+		{"?allowed_groups=staff&allowed_emails=bob@example.com", "bob"},
+		{"?allowed_groups=admins&allowed_emails=bob@example.com", ""},
+		{"?allowed_groups=staff&allowed_email_domains=example.com&allowed_emails=alice@example.com", "alice"},
+
+		{"?allowed_group=staff", ""},
+		{"?allowed_roles=staff", ""},
+		{"?Allowed_Groups=staff", ""},
+		{"?allowedgroups=staff", ""},
+		{"?allowed=staff", ""},
+		{"?allowed_groups=staff&allowed_users=bob", ""},
+		{"?allowed_groups%5B%5D=staff", ""},
+		{"?rule=admin", ""},
+		{"?rule=", ""},
+		{"?allowed_groups=staff&rule=admin", ""},
+		{"?%zz", ""},
+		{"?allowed_groups=staff;x=y", ""},
+		{"?colour=%zz&allowed_groups=staff", ""},
+	}
+	for _, test := range tests {
+		for who, header := range cookie {
+			want := http.StatusForbidden
+			if strings.Contains(test.who, who) {
+				want = http.StatusOK
+			}
+			answer := ask(r.replicas[0], http.MethodGet, "/auth"+test.query, trustedPeer, header)
+			if answer.Code != want {
+				t.Errorf("%q, %s: %d, want %d", test.query, who, answer.Code, want)
+			}
+			checkVerdict(t, answer.Code, answer.Header(), answer.Body.Len())
+		}
+	}
+}
+
+// TestVerifiedEmail tells which addresses count (CVE-2026-40574).
+func TestVerifiedEmail(t *testing.T) {
+	tests := []struct {
+		name            string
+		email, verified any
+		want            string
+	}{
+		{"plain", "alice@example.com", true, "alice@example.com"},
+		{"nobody says whether", "alice@example.com", nil, "alice@example.com"},
+		{"verified, as a text", "alice@example.com", "true", "alice@example.com"},
+		{"upper case", "Alice@EXAMPLE.com", true, "Alice@example.com"},
+		{"a plus", "alice+x@example.com", true, "alice+x@example.com"},
+		{"not verified", "alice@example.com", false, ""},
+		{"not verified, as a text", "alice@example.com", "false", ""},
+		{"verified, oddly", "alice@example.com", "TRUE", ""},
+		{"verified, as a number", "alice@example.com", int64(1), ""},
+		{"verified, as a list", "alice@example.com", []any{true}, ""},
+		{"two at signs", "attacker@evil.com@example.com", true, ""},
+		{"two at signs, the other way", "attacker@example.com@evil.com", true, ""},
+		{"a quoted at sign", `"attacker@evil.com"@example.com`, true, ""},
+		{"a final dot", "alice@example.com.", true, ""},
+		{"two dots", "alice@example..com", true, ""},
+		{"a newline", "alice@example.com\n", true, ""},
+		{"a line before", "x\nalice@example.com", true, ""},
+		{"a space", "alice @example.com", true, ""},
+		{"a comma", "alice,bob@example.com", true, ""},
+		{"a comma in the domain", "alice@evil.com,example.com", true, ""},
+		{"beyond ASCII", "alice@exämple.com", true, ""},
+		{"beyond ASCII before the sign", "älice@example.com", true, ""},
+		{"a Kelvin sign", "alice@example.\u212aom", true, ""},
+		{"punycode", "alice@xn--exmple-cua.com", true, "alice@xn--exmple-cua.com"},
+		{"an address literal", "alice@[127.0.0.1]", true, ""},
+		{"NUL", "alice@example.com\x00", true, ""},
+		{"a name and brackets", "Alice <alice@example.com>", true, ""},
+		{"no sign", "alice", true, ""},
+		{"no user", "@example.com", true, ""},
+		{"no domain", "alice@", true, ""},
+		{"empty", "", true, ""},
+		{"absent", nil, true, ""},
+		{"a list", []any{"alice@example.com"}, true, ""},
+		{"a number", int64(5), true, ""},
+	}
+	for _, test := range tests {
+		claims := map[string]any{"email": test.email, "email_verified": test.verified}
+		if test.verified == nil {
+			delete(claims, "email_verified")
+		}
+		if got := verifiedEmail(&session.Session{Claims: claims}); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestDomainAllowed(t *testing.T) {
+	for _, test := range []struct {
+		email, allowed string
+		want           bool
+	}{
+		{"a@example.com", "example.com", true},
+		{"a@example.com", "EXAMPLE.COM", true},
+		{"a@mail.example.com", "example.com", false},
+		{"a@mail.example.com", ".example.com", true},
+		{"a@mail.example.com", "*.example.com", true},
+		{"a@a.b.example.com", "*.example.com", true},
+		{"a@example.com", "*.example.com", false},
+		{"a@notexample.com", "*.example.com", false},
+		{"a@notexample.com", "example.com", false},
+		{"a@example.com.evil.com", "example.com", false},
+		{"a@example.com", "@example.com", false},
+		{"a@example.com", "*", false},
+		{"a@example.com", ".", false},
+		{"a@example.com", "", false},
+		{"", "example.com", false},
+		{"", "", false},
+	} {
+		if got := domainAllowed(test.email, []string{test.allowed}); got != test.want {
+			t.Errorf("%q with %q: %v", test.email, test.allowed, got)
+		}
+	}
+}
+
+// TestDecide tells the reason of each refusal, which is what an operator has to go by.
+func TestDecide(t *testing.T) {
+	s := &session.Session{Subject: "alice", Claims: map[string]any{"email": "alice@example.com", "groups": []any{"staff"}, "realm": map[string]any{"roles": []any{"deep"}}}}
+	for _, test := range []struct {
+		query  string
+		reason string
+	}{
+		{"", "session"},
+		{"allowed_groups=staff", "session"},
+		{"allowed_groups=deep", "session"},
+		{"allowed_groups=none", "groups"},
+		{"allowed_emails=bob@example.com", "emails"},
+		{"allowed_email_domains=example.org", "email_domains"},
+		{"allowed_x=1", "query_unknown"},
+		{"rule=x", "rule_unknown"},
+		{"%zz", "query_unreadable"},
+	} {
+		d := decide(s, []string{"groups", "realm.roles"}, parseNarrowing(test.query))
+		want := Deny
+		if test.reason == "session" {
+			want = Allow
+		}
+		if d.Outcome != want || d.Reason != test.reason || d.Session != s {
+			t.Errorf("%q: %v, %s; want %s", test.query, d.Outcome, d.Reason, test.reason)
+		}
+	}
+	if forgotten := (decision{}).Outcome; forgotten != Unavailable {
+		t.Errorf("an outcome that nobody set is %v: it must let nobody in and sign nobody out", forgotten)
+	}
+}
