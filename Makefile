@@ -1,0 +1,43 @@
+# authsvc: make help tells the targets.
+
+SHELL := /bin/bash
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+INSTALL := sh examples/demo/install.sh
+FUZZTIME ?= 1m
+
+.PHONY: help build demo test check fuzz
+
+help: ## these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+build: ## one static binary, bin/authsvc
+	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags '-s -w -X main.version=$(VERSION)' -o bin/authsvc ./cmd/authsvc
+	@ls -l bin/authsvc
+
+demo: build ## the whole chain on this machine: Redis, a provider, two replicas, nginx, an application; CHECK=1 signs in by itself
+	@$(INSTALL) nginx --optional redis-server
+	@go build -o bin/demo ./examples/demo
+	@CHECK=$(CHECK) exec bin/demo -authsvc bin/authsvc
+
+test: build ## everything, with the race detector: real nginx, Redis, Redis Cluster, Chromium, and the demo
+	@$(INSTALL) nginx redis-server chromium nodejs npm
+	go test -race -p 1 -timeout 15m ./...
+	@$(MAKE) --no-print-directory demo CHECK=1
+
+check: ## format, vet, staticcheck, vet for other systems, known vulnerabilities
+	@echo "gofmt"; test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	GOOS=linux GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx
+	GOOS=darwin GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx
+	go mod verify
+	go mod tidy -diff
+
+fuzz: ## every fuzz target for FUZZTIME, one after the other
+	@go list ./... | while read -r package; do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$package || exit 1; \
+		done; \
+	done

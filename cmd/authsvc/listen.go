@@ -1,0 +1,108 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	stdlog "log"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"authsvc/authsvc"
+)
+
+// Bounds on clients. A gateway reuses its connections, so they may idle; a request must come at once.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 30 * time.Second // longer than a callback may take
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 60 << 10 // net/http adds 4 KiB
+)
+
+// newListener opens address, host:port or unix:/path, so that errors show before anything runs.
+func newListener(config *authsvc.Config, address, certFile, keyFile string, handler http.Handler) (*listener, error) {
+	network := "tcp"
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+		if err := removeStaleSocket(path); err != nil {
+			return nil, err
+		}
+	}
+	l, err := net.Listen(network, address)
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// What net/http says of clients that break off is nobody's news, and may quote them.
+		ErrorLog: stdlog.New(io.Discard, "", 0),
+	}
+	if certFile == "" {
+		return &listener{server, func() error { return server.Serve(l) }}, nil
+	}
+	certificates := &certificates{certFile: certFile, keyFile: keyFile}
+	if _, err := certificates.get(nil); err != nil {
+		l.Close()
+		return nil, err
+	}
+	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.get}
+	return &listener{server, func() error { return server.ServeTLS(l, "", "") }}, nil
+}
+
+// removeStaleSocket removes a socket that a killed process left behind. One that somebody serves stays, and
+// opening it will fail.
+func removeStaleSocket(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&os.ModeSocket == 0 {
+		return nil
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		return conn.Close()
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return os.Remove(path)
+	}
+	return nil
+}
+
+// certificates reads the certificate again when its file changes.
+type certificates struct {
+	certFile, keyFile string
+
+	mu      sync.Mutex
+	loaded  *tls.Certificate
+	changed time.Time // of the file when it was loaded
+}
+
+// get returns the certificate in use. A new one that cannot be read, or does not fit its key yet, changes nothing.
+func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	info, err := os.Stat(c.certFile)
+	if err == nil && c.loaded != nil && info.ModTime().Equal(c.changed) {
+		return c.loaded, nil
+	}
+	var pair tls.Certificate
+	if err == nil {
+		pair, err = tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	}
+	if err == nil {
+		c.loaded, c.changed = &pair, info.ModTime()
+	}
+	if c.loaded != nil {
+		return c.loaded, nil
+	}
+	return nil, err
+}

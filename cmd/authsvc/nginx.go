@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"authsvc/authsvc"
+	"authsvc/nginx"
+)
+
+func newNginxCommand(s *settings) *cobra.Command {
+	command := &cobra.Command{
+		Use:     "nginx",
+		Short:   "Print nginx configuration for a site",
+		Example: "  authsvc nginx render --server-name app.example.com --upstream 127.0.0.1:3000 --replica 127.0.0.1:4180",
+		Args:    cobra.ArbitraryArgs,
+		RunE:    refuseUnknown,
+	}
+	command.AddCommand(newRenderCommand(s))
+	return command
+}
+
+func newRenderCommand(s *settings) *cobra.Command {
+	var site nginx.Site
+	command := &cobra.Command{
+		Use:   "render",
+		Short: "Print the nginx configuration of a protected site",
+		Long: `Prints the configuration of one site for inclusion in nginx' http block: the check with auth_request,
+identity headers to the application, the way to the login and back, and a page for when nobody can tell.
+
+With a configuration (--config or AUTHSVC_CONFIG) the path of public_url, the cookie's name, the identity
+headers and, unless --server-name and --replica say otherwise, the names come from there; without one the
+defaults count.`,
+		Example: `  authsvc nginx render --server-name app.example.com --upstream 127.0.0.1:3000 \
+    --replica 127.0.0.1:4180 --replica 10.0.0.2:4180 > /etc/nginx/conf.d/app.conf
+
+  authsvc nginx render --config /etc/authsvc.yaml --upstream unix:/run/app.sock \
+    --certificate /etc/ssl/app.pem --certificate-key /etc/ssl/app.key`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if s.configFile != "" {
+				config, err := s.load()
+				if err != nil {
+					return err
+				}
+				fillSite(&site, config)
+			}
+			if err := site.Validate(); err != nil {
+				writeSiteProblems(c.ErrOrStderr(), err)
+				return exitStatus(exitUsage)
+			}
+			return nginx.Render(c.OutOrStdout(), site)
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&site.ServerName, "server-name", "", "host that browsers ask for")
+	flags.StringSliceVar(&site.Listen, "listen", nil, "address that nginx listens on (default 80, with a certificate 443)")
+	flags.StringSliceVar(&site.Upstreams, "upstream", nil, "address of the application, host:port or unix:/path; may be repeated")
+	flags.StringSliceVar(&site.Replicas, "replica", nil, "address of an authsvc replica; may be repeated")
+	flags.StringVar(&site.Prefix, "prefix", "", "path of public_url, such as /oauth2")
+	flags.StringVar(&site.CookieName, "cookie-name", "", "cookie.name (default: the names that authsvc uses by default)")
+	flags.StringSliceVar(&site.Headers, "header", nil, "identity header that the application gets; may be repeated")
+	flags.StringVar(&site.Certificate, "certificate", "", "PEM file with the certificate; turns TLS on")
+	flags.StringVar(&site.CertificateKey, "certificate-key", "", "PEM file with its key")
+	flags.DurationVar(&site.CheckTimeout, "check-timeout", 0, "how long nginx waits for a verdict (default 3s)")
+	return command
+}
+
+// fillSite takes from the configuration what no flag has said.
+func fillSite(site *nginx.Site, config *authsvc.Config) {
+	public, err := url.Parse(config.PublicURL)
+	if err != nil {
+		return // Validate has seen it
+	}
+	if site.ServerName == "" {
+		site.ServerName = public.Hostname()
+	}
+	if site.Prefix == "" {
+		site.Prefix = public.EscapedPath()
+	}
+	if site.CookieName == "" {
+		site.CookieName = config.Cookie.Name
+	}
+	if site.Headers == nil {
+		site.Headers = slices.Sorted(maps.Keys(config.Headers))
+	}
+	if site.Replicas == nil {
+		site.Replicas = []string{config.Listen}
+	}
+}
+
+// siteFlags names the flag of each field of a site.
+var siteFlags = map[string]string{
+	"ServerName": "--server-name", "Listen": "--listen", "Upstreams": "--upstream", "Replicas": "--replica",
+	"Prefix": "--prefix", "CookieName": "--cookie-name", "Headers": "--header", "CheckTimeout": "--check-timeout",
+	"Certificate": "--certificate", "CertificateKey": "--certificate-key",
+}
+
+// writeSiteProblems tells what is wrong with a site, one line each, by the flags that say it.
+func writeSiteProblems(w io.Writer, err error) {
+	problems := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		problems = joined.Unwrap()
+	}
+	for _, problem := range problems {
+		if field, ok := errors.AsType[*nginx.FieldError](problem); ok {
+			named := *field
+			named.Field = siteFlags[field.Field]
+			problem = &named
+		}
+		fmt.Fprintln(w, problem)
+	}
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/signal"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"authsvc/authsvc"
+)
+
+func newServeCommand(s *settings) *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the service until SIGTERM",
+		Long: `Runs the service. On SIGTERM or SIGINT it says that it is not ready, serves on for shutdown.delay so
+that gateways notice, and then has shutdown.timeout to finish what is under way.
+
+Secrets that come from files are read again when the files change.`,
+		Example: `  authsvc serve --config /etc/authsvc.yaml
+
+  AUTHSVC_PUBLIC_URL=https://app.example.com AUTHSVC_OIDC_ISSUER=https://login.example.com \
+  AUTHSVC_OIDC_CLIENT_ID=app AUTHSVC_OIDC_CLIENT_SECRET_FILE=/run/secrets/client \
+  AUTHSVC_COOKIE_SECRET_FILE=/run/secrets/cookie AUTHSVC_STORE_URL=redis://127.0.0.1:6379/0 authsvc serve`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := s.load()
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			return serve(ctx, s, config, newLogger(config, c.ErrOrStderr()))
+		},
+	}
+}
+
+func newLogger(config *authsvc.Config, stderr io.Writer) zerolog.Logger {
+	out := stderr
+	if config.Log.Format == "console" {
+		out = zerolog.ConsoleWriter{Out: stderr, TimeFormat: time.RFC3339, TimeLocation: time.UTC}
+	}
+	zerolog.TimestampFunc = func() time.Time { return time.Now().UTC() }
+	level, err := zerolog.ParseLevel(config.Log.Level)
+	if err != nil {
+		level = zerolog.InfoLevel // Validate knows the levels
+	}
+	return zerolog.New(out).Level(level).With().Timestamp().Logger()
+}
+
+// serve runs the service until ctx ends, and then drains it.
+func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog.Logger) error {
+	_, warnings := config.Validate()
+	for _, warning := range warnings {
+		log.Warn().Msg(warning.String())
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	// The secrets in use, which change when their files do.
+	var current atomic.Pointer[authsvc.Config]
+	current.Store(config)
+	store, err := openStore(config, &current, registry)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	service, err := authsvc.New(authsvc.Options{Config: config, Store: store, Log: log, Metrics: registry})
+	if err != nil {
+		return err
+	}
+	public, err := newListener(config, config.Listen, config.TLS.CertFile, config.TLS.KeyFile, service.Handler())
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	listeners := []*listener{public}
+	if config.AdminListen != "" {
+		admin, err := newListener(config, config.AdminListen, "", "", service.AdminHandler())
+		if err != nil {
+			public.Close()
+			return fmt.Errorf("admin_listen: %w", err)
+		}
+		listeners = append(listeners, admin)
+	}
+
+	// Work beside requests goes on while requests do, and ends after the last one.
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	running.Go(func() { store.Run(background) })
+	running.Go(func() { service.Run(background) })
+	running.Go(func() { followSecrets(background, s, &current, service, log) })
+
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		running.Go(func() { failed <- l.Serve() })
+	}
+	log.Info().Str("version", readBuild().version).Str("listen", config.Listen).Str("admin_listen", config.AdminListen).
+		Str("public_url", config.PublicURL).Stringer("store", config.Store.URL).Msg("serving")
+
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		log.Info().Dur("delay", config.Shutdown.Delay).Msg("draining")
+		service.Drain()
+		select {
+		case err = <-failed:
+		case <-time.After(config.Shutdown.Delay):
+		}
+	}
+	finish, cancelFinish := context.WithTimeout(context.WithoutCancel(ctx), config.Shutdown.Timeout)
+	defer cancelFinish()
+	for _, l := range listeners {
+		err = errors.Join(err, l.Shutdown(finish))
+	}
+	if err == nil {
+		log.Info().Msg("stopped")
+	}
+	return err
+}
+
+// secretsInterval is how often files with secrets are looked at.
+const secretsInterval = 2 * time.Second
+
+// followSecrets loads the configuration again and again, and puts secrets that have changed to use. What is bad is
+// told once and changes nothing.
+func followSecrets(ctx context.Context, s *settings, current *atomic.Pointer[authsvc.Config], service *authsvc.Service, log zerolog.Logger) {
+	ticker := time.NewTicker(secretsInterval)
+	defer ticker.Stop()
+	complaint := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		config, err := s.load()
+		if err == nil && sameSecrets(config, current.Load()) {
+			complaint = ""
+			continue
+		}
+		if err == nil {
+			// Only secrets are replaced: every other change takes a restart.
+			next := *current.Load()
+			next.OIDC.ClientSecret, next.Cookie.Secret = config.OIDC.ClientSecret, config.Cookie.Secret
+			next.Store.Password, next.AdminToken = config.Store.Password, config.AdminToken
+			if err = service.ReplaceSecrets(&next); err == nil {
+				current.Store(&next)
+				log.Info().Msg("secrets replaced")
+				continue
+			}
+		}
+		if text := err.Error(); text != complaint {
+			complaint = text
+			log.Error().Err(err).Msg("the configuration has become bad; the one in use stays")
+		}
+	}
+}
+
+func sameSecrets(a, b *authsvc.Config) bool {
+	return a.OIDC.ClientSecret == b.OIDC.ClientSecret && slices.Equal(a.Cookie.Secret, b.Cookie.Secret) &&
+		a.Store.Password == b.Store.Password && a.AdminToken == b.AdminToken
+}
+
+// listener is an HTTP server on one address.
+type listener struct {
+	*http.Server
+	serve func() error
+}
+
+// Serve serves until the listener is shut down, which is no error.
+func (l *listener) Serve() error {
+	if err := l.serve(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker: -ldflags "-X main.version=v1.2.3".
+var version string
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print version, commit, and the record formats read and written",
+		Example: "  authsvc version",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(c.OutOrStdout(), readBuild())
+			return err
+		},
+	}
+}
+
+// build is what is known about this binary.
+type build struct{ version, commit string }
+
+func readBuild() build {
+	b := build{version: version}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		b.version = cmp.Or(b.version, info.Main.Version)
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.revision" {
+				b.commit = setting.Value
+			}
+		}
+	}
+	return build{version: cmp.Or(b.version, "(devel)"), commit: cmp.Or(b.commit, "unknown")}
+}
+
+// String returns one line for each fact.
+func (b build) String() string {
+	read, written := recordFormats()
+	return fmt.Sprintf("authsvc %s\ncommit  %s\ngo      %s %s/%s\nrecords read %s, written %s\n",
+		b.version, b.commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, read, written)
+}
