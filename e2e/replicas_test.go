@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"authsvc/session/storetest"
+)
+
+// traffic opens pages through nginx, many at once, and counts those that did not come.
+type traffic struct {
+	c        *crowd
+	opened   atomic.Int64
+	stopping chan struct{}
+	running  sync.WaitGroup
+
+	mu     sync.Mutex
+	failed []error
+}
+
+func newTraffic(c *crowd) *traffic {
+	f := &traffic{c: c, stopping: make(chan struct{})}
+	for worker := range 8 {
+		f.running.Go(func() {
+			for i := worker; ; i++ {
+				select {
+				case <-f.stopping:
+					return
+				default:
+				}
+				v := c.visitors[i%len(c.visitors)]
+				answer, err := v.send(http.MethodGet, "/page", nil)
+				if err == nil {
+					_, err = v.arrived(answer, "/page")
+				}
+				f.opened.Add(1)
+				if err != nil {
+					f.mu.Lock()
+					f.failed = append(f.failed, err)
+					f.mu.Unlock()
+				}
+			}
+		})
+	}
+	c.s.t.Cleanup(sync.OnceFunc(func() { f.stop() }))
+	return f
+}
+
+// more waits until another n pages have been opened.
+func (f *traffic) more(t *testing.T, n int64) {
+	t.Helper()
+	want := f.opened.Load() + n
+	storetest.WaitFor(t, fmt.Sprintf("%d pages more", n), func() error {
+		if got := f.opened.Load(); got < want {
+			return fmt.Errorf("%d to go", want-got)
+		}
+		return nil
+	})
+}
+
+// stop ends the traffic and returns what went wrong.
+func (f *traffic) stop() error {
+	select {
+	case <-f.stopping:
+	default:
+		close(f.stopping)
+	}
+	f.running.Wait()
+	return join(f.failed)
+}
+
+// TestReplicaKilled: nobody who is signed in notices that a replica dies.
+func TestReplicaKilled(t *testing.T) {
+	s := newStack(t, options{})
+	f := newTraffic(newCrowd(s, 12))
+	for range 3 {
+		f.more(t, 100)
+		s.replicas[0].kill()
+		f.more(t, 200)
+		s.replicas[0].start()
+		s.replicas[0].awaitReady()
+	}
+	check(t, f.stop())
+	t.Logf("%d pages, all came", f.opened.Load())
+	// A login needs no particular replica either.
+	storetest.WaitFor(t, "nginx to ask the first replica again", func() error {
+		answer, err := s.visitor("alice").send(http.MethodGet, "/signed_out", nil)
+		if by := answer.header.Get(answeredBy); err == nil && by != s.replicas[0].address {
+			err = fmt.Errorf("%s answered", by)
+		}
+		return err
+	})
+	s.replicas[1].kill()
+	for range 3 {
+		s.visitor("alice").signIn()
+	}
+}
+
+// TestDrain: on SIGTERM a replica says first that it is not ready, serves on, and leaves with 0. Nobody notices.
+func TestDrain(t *testing.T) {
+	s := newStack(t, options{settings: map[string]string{"shutdown.delay": "2s"}})
+	c := newCrowd(s, 12)
+	f := newTraffic(c)
+	f.more(t, 100)
+	leaving, cookie := s.replicas[0], c.visitors[0].cookie(sessionCookie)
+	leaving.signal(syscall.SIGTERM)
+	storetest.WaitFor(t, "the replica to say that it leaves", func() error {
+		state, err := leaving.readyz("")
+		if err == nil && state.status != http.StatusServiceUnavailable {
+			err = fmt.Errorf("%+v", state)
+		}
+		return err
+	})
+	if state, err := leaving.readyz(""); err != nil || state.Failing["draining"] == "" || state.Ready {
+		t.Errorf("/readyz: %+v, %v", state, err)
+	}
+	if answer, err := leaving.authCookie(cookie); err != nil || answer.status != http.StatusOK {
+		t.Errorf("while it is still there: %d, %v", answer.status, err)
+	}
+	if code := leaving.exitCode(); code != 0 {
+		t.Errorf("it left with %d", code)
+	}
+	f.more(t, 200)
+	leaving.start()
+	leaving.awaitReady()
+	f.more(t, 100)
+	check(t, f.stop())
+	t.Logf("%d pages, all came", f.opened.Load())
+}
