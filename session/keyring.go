@@ -15,9 +15,12 @@ import (
 // MasterKeySize is the length of a master key in bytes.
 const MasterKeySize = 32
 
-// ErrSealed says that a sealed value cannot be opened: it was changed, moved from where it belongs,
-// or sealed with a key that is not on the ring.
+// ErrSealed says that a sealed value cannot be opened: it was changed, or moved from where it belongs.
 var ErrSealed = errors.New("session: sealed value does not open")
+
+// ErrUnknownKey says that a value was sealed with a key that is not on the ring. It means "cannot tell": a replica whose
+// ring lacks a key, while keys are rotated, knows nothing about what the others sealed with it.
+var ErrUnknownKey = errors.New("session: sealed with a key that is not on the ring")
 
 // Keyring holds the service's master keys: the first one signs and seals, all of them verify and
 // open. It is immutable and safe for concurrent use. A master key itself is never used on data; every use
@@ -83,15 +86,24 @@ func (k *Keyring) Seal(purpose string, context, associated, plaintext []byte) []
 	return key.aead(purpose, context).Seal(sealed, nil, plaintext, associate(key.name, associated))
 }
 
-// Open reverses Seal, with any key of the ring. It returns ErrSealed for a value that was not sealed
-// for exactly this purpose, context and associated data.
-func (k *Keyring) Open(purpose string, context, associated, sealed []byte) ([]byte, error) {
+// sealedBy returns the key that a sealed value names. Errors: ErrSealed when it names none, ErrUnknownKey.
+func (k *Keyring) sealedBy(sealed []byte) (*masterKey, error) {
 	if len(sealed) < keyNameSize {
 		return nil, ErrSealed
 	}
 	key := k.find(keyName(sealed))
 	if key == nil {
-		return nil, ErrSealed
+		return nil, ErrUnknownKey
+	}
+	return key, nil
+}
+
+// Open reverses Seal, with any key of the ring. It returns ErrSealed for a value that was not sealed
+// for exactly this purpose, context and associated data, and ErrUnknownKey for one whose key is not on the ring.
+func (k *Keyring) Open(purpose string, context, associated, sealed []byte) ([]byte, error) {
+	key, err := k.sealedBy(sealed)
+	if err != nil {
+		return nil, err
 	}
 	plaintext, err := key.aead(purpose, context).Open(nil, nil, sealed[keyNameSize:], associate(key.name, associated))
 	if err != nil {
@@ -102,14 +114,12 @@ func (k *Keyring) Open(purpose string, context, associated, sealed []byte) ([]by
 
 // Derive returns size bytes (at most 8160) that only who knows the master key in use when sealed was
 // made, and the context, can know. Values that belong to a sealed one are derived instead of stored: the key is
-// taken from sealed, so that any replica derives the same, whichever key signs there.
+// taken from sealed, so that any replica derives the same, whichever key signs there. Errors: ErrSealed for what is too short to
+// be a sealed value, ErrUnknownKey.
 func (k *Keyring) Derive(purpose string, context, sealed []byte, size int) ([]byte, error) {
-	if len(sealed) < keyNameSize {
-		return nil, ErrSealed
-	}
-	key := k.find(keyName(sealed))
-	if key == nil {
-		return nil, ErrSealed
+	key, err := k.sealedBy(sealed)
+	if err != nil {
+		return nil, err
 	}
 	return derive(key.seal, context, "authsvc derive "+purpose, size), nil
 }

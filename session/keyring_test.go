@@ -48,10 +48,19 @@ func TestSealOpensWhereItBelongsOnly(t *testing.T) {
 		if tt.opens && (err != nil || !bytes.Equal(got, plaintext)) {
 			t.Errorf("%s: %q, %v", tt.name, got, err)
 		}
-		if !tt.opens && (!errors.Is(err, ErrSealed) || got != nil) {
-			t.Errorf("%s: %q, %v, want ErrSealed", tt.name, got, err)
+		want := ErrSealed
+		if tt.ring.find(keyName(sealed)) == nil {
+			want = ErrUnknownKey
+		}
+		if !tt.opens && (!isOnly(err, want) || got != nil) {
+			t.Errorf("%s: %q, %v, want %v", tt.name, got, err, want)
 		}
 	}
+}
+
+// isOnly reports whether err is want, of the two ways in which a sealed value is refused.
+func isOnly(err, want error) bool {
+	return errors.Is(err, ErrSealed) == (want == ErrSealed) && errors.Is(err, ErrUnknownKey) == (want == ErrUnknownKey)
 }
 
 func TestSealIsRefusedWhenAnyBitIsChanged(t *testing.T) {
@@ -62,8 +71,12 @@ func TestSealIsRefusedWhenAnyBitIsChanged(t *testing.T) {
 			for bit := range 8 {
 				changed := bytes.Clone(sealed)
 				changed[i] ^= 1 << bit
-				if _, err := k.Open("purpose", []byte("context"), nil, changed); !errors.Is(err, ErrSealed) {
-					t.Fatalf("bit %d of byte %d of %d changed: %v, want ErrSealed", bit, i, len(sealed), err)
+				want := ErrSealed
+				if i < keyNameSize {
+					want = ErrUnknownKey
+				}
+				if _, err := k.Open("purpose", []byte("context"), nil, changed); !isOnly(err, want) {
+					t.Fatalf("bit %d of byte %d of %d changed: %v, want %v", bit, i, len(sealed), err, want)
 				}
 			}
 			if _, err := k.Open("purpose", []byte("context"), nil, sealed[:i]); !errors.Is(err, ErrSealed) {
@@ -121,11 +134,11 @@ func TestRotation(t *testing.T) {
 			if _, err := k.ParseToken(PurposeSession, "main", token.Reveal()); !errors.Is(err, ErrTokenInvalid) {
 				t.Errorf("%s: a token of a key that is gone: %v, want ErrTokenInvalid", tt.name, err)
 			}
-			if _, err := k.Open("purpose", []byte("context"), nil, sealed); !errors.Is(err, ErrSealed) {
-				t.Errorf("%s: a value of a key that is gone: %v, want ErrSealed", tt.name, err)
+			if _, err := k.Open("purpose", []byte("context"), nil, sealed); !isOnly(err, ErrUnknownKey) {
+				t.Errorf("%s: a value of a key that is gone: %v, want ErrUnknownKey", tt.name, err)
 			}
-			if _, err := k.Derive("purpose", []byte("context"), sealed, 32); !errors.Is(err, ErrSealed) {
-				t.Errorf("%s: derived from a key that is gone: %v, want ErrSealed", tt.name, err)
+			if _, err := k.Derive("purpose", []byte("context"), sealed, 32); !isOnly(err, ErrUnknownKey) {
+				t.Errorf("%s: derived from a key that is gone: %v, want ErrUnknownKey", tt.name, err)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -61,7 +62,7 @@ func (m *Manager) Begin(ctx context.Context, s Session, t Tokens) (Token, Sessio
 }
 
 // Load returns the session that the token opens. Errors: ErrNotFound when there is none or it has
-// expired, ErrCorrupt when it cannot be read; any other means "cannot tell".
+// expired, ErrCorrupt when it cannot be read; any other, ErrUnknownKey among them, means "cannot tell".
 func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
 	r, err := m.Store.Load(ctx, token.ID())
 	if err != nil {
@@ -81,9 +82,9 @@ func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tok
 	if err != nil || r.Tokens == nil {
 		return s, Tokens{}, err
 	}
-	plaintext, err := m.Keyring.Open(sealTokens, token.Secret(), r.associated(PartTokens), r.Tokens)
+	plaintext, err := m.unseal(sealTokens, token, r.associated(PartTokens), r.Tokens)
 	if err != nil {
-		return Session{}, Tokens{}, fmt.Errorf("%w: tokens: %w", ErrCorrupt, err)
+		return Session{}, Tokens{}, fmt.Errorf("tokens: %w", err)
 	}
 	t, err := decodeTokens(plaintext)
 	if err != nil {
@@ -98,9 +99,9 @@ func (m *Manager) open(token Token, r Record) (Session, error) {
 	if r.Site != m.Site {
 		return Session{}, fmt.Errorf("%w: it belongs to another site", ErrNotFound)
 	}
-	plaintext, err := m.Keyring.Open(sealIdentity, token.Secret(), r.associated(PartIdentity), r.Identity)
+	plaintext, err := m.unseal(sealIdentity, token, r.associated(PartIdentity), r.Identity)
 	if err != nil {
-		return Session{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return Session{}, err
 	}
 	now := m.now()
 	if !now.Before(r.Expires) {
@@ -116,6 +117,15 @@ func (m *Manager) open(token Token, r Record) (Session, error) {
 		s.IdleExpires = s.Expires
 	}
 	return s, nil
+}
+
+// unseal opens a part. What does not open is corrupt; what another replica's key sealed is not.
+func (m *Manager) unseal(purpose string, token Token, associated, sealed []byte) ([]byte, error) {
+	plaintext, err := m.Keyring.Open(purpose, token.Secret(), associated, sealed)
+	if errors.Is(err, ErrSealed) {
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return plaintext, err
 }
 
 // Touch notes that the session was used. It writes to the store only once per tenth of the idle time: a record

@@ -11,11 +11,12 @@ import (
 const RecordFormat = 1
 
 // ErrCorrupt says that something is stored under a session's name that is no readable record:
-// garbage, a truncated value, or one that does not open. The session is lost; nothing else is.
+// garbage, a truncated value, one that does not open, or another session's. The session is lost; nothing else is.
 var ErrCorrupt = errors.New("session: record is corrupt")
 
-// ErrForeign says that the store answered with the record of another session. It means "cannot tell":
-// a connection that hands out other people's answers says nothing about this session.
+// ErrForeign says that the store answered with what belongs to another session. It means "cannot tell":
+// a connection that hands out other people's answers says nothing about this session. An adapter that is sure of
+// having read what is stored under this ID says ErrCorrupt instead.
 var ErrForeign = errors.New("session: the store answered with another session's record")
 
 // Record is a session as a store sees it: two sealed parts and what a store must know to keep them.
@@ -81,8 +82,8 @@ func (r Record) Encode(part Part) []byte {
 }
 
 // DecodeRecord reads a record from its stored values: identity, and tokens unless nil. It checks
-// that they are well-formed, of this ID, and of one version. Errors: ErrCorrupt, ErrLaterFormat,
-// ErrForeign. Every adapter reads through it.
+// that they are well-formed, of this ID, and of one version. Errors: ErrCorrupt; ErrLaterFormat for a value of this ID only;
+// ErrForeign for a value in this format and of another ID. Every adapter reads through it.
 func DecodeRecord(id ID, identity, tokens []byte) (Record, error) {
 	r, err := decodeValue(id, identity)
 	if err != nil {
@@ -102,21 +103,22 @@ func DecodeRecord(id ID, identity, tokens []byte) (Record, error) {
 	return r, nil
 }
 
-// decodeValue reads one stored value; the sealed bytes are left in Identity.
+// decodeValue reads one stored value; the sealed bytes are left in Identity. Format, version and the bytes of the ID stand at the
+// same place in every format, so that garbage is not taken for the record of a later release.
 func decodeValue(id ID, value []byte) (Record, error) {
-	if len(value) == 0 || value[0] == 0 {
+	if len(value) < HeaderVersion+idCheckSize || value[0] == 0 {
 		return Record{}, ErrCorrupt
 	}
-	if value[0] > RecordFormat {
+	mine := [idCheckSize]byte(value[HeaderVersion:]) == [idCheckSize]byte(id[:])
+	switch {
+	case value[0] > RecordFormat && mine:
 		return Record{}, ErrLaterFormat
-	}
-	if len(value) < headerSize {
+	case value[0] > RecordFormat || len(value) < headerSize:
 		return Record{}, ErrCorrupt
-	}
-	r := Record{ID: id, Version: binary.BigEndian.Uint64(value[1:])}
-	if [idCheckSize]byte(value[HeaderVersion:]) != [idCheckSize]byte(id[:]) {
+	case !mine:
 		return Record{}, ErrForeign
 	}
+	r := Record{ID: id, Version: binary.BigEndian.Uint64(value[1:])}
 	r.Expires = time.UnixMilli(int64(binary.BigEndian.Uint64(value[HeaderVersion+idCheckSize:])))
 	rest := value[headerSize:]
 	siteLength := int(value[headerSize-1])

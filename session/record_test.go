@@ -94,9 +94,17 @@ func TestRecordThatIsNotThisOne(t *testing.T) {
 		{"format 0", set(identity, 0, 0), nil, ErrCorrupt},
 		{"version 0", changed(func(r *Record) { r.Version = 0 }).Encode(PartIdentity), nil, ErrCorrupt},
 		{"later format", set(identity, 0, RecordFormat+1), nil, ErrLaterFormat},
-		{"later format and nothing else", []byte{255}, nil, ErrLaterFormat},
+		{"later format, cut behind the ID", set(identity, 0, 255)[:HeaderVersion+idCheckSize], nil, ErrLaterFormat},
+		{"later format, cut within the ID", set(identity, 0, 255)[:HeaderVersion+idCheckSize-1], nil, ErrCorrupt},
+		{"later format and nothing else", []byte{255}, nil, ErrCorrupt},
+		{"later format of another session", set(changed(func(r *Record) { r.ID[0]++ }).Encode(PartIdentity), 0, RecordFormat+1), nil, ErrCorrupt},
+		{"a word", []byte("hello"), nil, ErrCorrupt},
+		{"JSON", []byte(`{"user":"jane","expires":1900000000,"roles":["staff"]}`), nil, ErrCorrupt},
+		{"this format and garbage", append([]byte{RecordFormat}, strings.Repeat("garbage ", 10)...), nil, ErrForeign},
+		{"this format and little garbage", append([]byte{RecordFormat}, "garbage of 20 bytes "...), nil, ErrCorrupt},
 		{"another session's", changed(func(r *Record) { r.ID[0]++ }).Encode(PartIdentity), nil, ErrForeign},
 		{"tokens of a later format", identity, set(r.Encode(PartTokens), 0, RecordFormat+1), ErrLaterFormat},
+		{"tokens of a later format and another session", identity, set(changed(func(r *Record) { r.ID[7]++ }).Encode(PartTokens), 0, RecordFormat+1), ErrCorrupt},
 		{"tokens of another session", identity, changed(func(r *Record) { r.ID[7]++ }).Encode(PartTokens), ErrForeign},
 		{"tokens of another version", identity, changed(func(r *Record) { r.Version++ }).Encode(PartTokens), ErrCorrupt},
 		{"tokens of another site", identity, changed(func(r *Record) { r.Site = "mein" }).Encode(PartTokens), ErrCorrupt},
@@ -135,6 +143,7 @@ func FuzzDecodeRecord(f *testing.F) {
 	r := sample()
 	f.Add(r.ID[:], r.Encode(PartIdentity), r.Encode(PartTokens))
 	f.Add(r.ID[:], []byte{2}, []byte{})
+	f.Add(r.ID[:], append([]byte{2}, r.Encode(PartIdentity)[1:]...), []byte{})
 	f.Add([]byte{}, []byte{}, []byte(nil))
 	f.Fuzz(func(t *testing.T, name, identity, tokens []byte) {
 		var id ID

@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
+	"regexp"
 	"time"
 )
 
@@ -27,7 +29,8 @@ var (
 // method, and no half-done one, leaves a record that lives for ever.
 type Store interface {
 	// Load returns the record without its tokens, and in TTL what is left of its life.
-	// Errors: ErrNotFound, ErrCorrupt, ErrLaterFormat and ErrForeign (both "cannot tell").
+	// Errors: ErrNotFound; ErrCorrupt, also when the record stored under this ID is another session's; ErrLaterFormat, when it is
+	// this session's, and ErrForeign, when somebody else's answer came (both "cannot tell").
 	Load(ctx context.Context, id ID) (Record, error)
 
 	// LoadWithTokens returns the record with both parts, of one version. A record that was written
@@ -51,14 +54,33 @@ type Store interface {
 	Delete(ctx context.Context, id ID) error
 }
 
-// SlotName names a slot: Kind is a short lower-case word, Hash the SHA-256 of what it is about.
+// SlotName names a slot: Kind is a word of 1 to 32 lower-case letters other than "session" and "tokens", which
+// name the parts of records; Hash is the SHA-256 of what it is about.
 type SlotName struct {
 	Kind string
 	Hash [32]byte
 }
 
+var slotKind = regexp.MustCompile(`^[a-z]{1,32}$`)
+
+// Check returns an error unless the kind is one that a slot may have. Every adapter checks by it.
+func (n SlotName) Check() error {
+	if !slotKind.MatchString(n.Kind) || n.Kind == "session" || n.Kind == "tokens" {
+		return fmt.Errorf(`session: a slot's kind is a word of 1 to 32 lower-case letters other than "session" and "tokens", not %q`, n.Kind)
+	}
+	return nil
+}
+
 // MaxSlotValue bounds the value of a slot, in bytes.
 const MaxSlotValue = 4096
+
+// CheckSlotValue returns an error unless the slot may be given the value. Every adapter checks by it.
+func CheckSlotValue(name SlotName, value []byte) error {
+	if len(value) > MaxSlotValue {
+		return fmt.Errorf("session: a slot holds at most %d bytes, not %d", MaxSlotValue, len(value))
+	}
+	return name.Check()
+}
 
 // Slots are small values with a short life that the first writer takes: with them replicas agree about a
 // login that several of them see at once. Safe for concurrent use. Errors and deadlines are as for

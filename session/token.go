@@ -77,12 +77,26 @@ func ParseID(text string) (ID, error) {
 
 // NewToken issues a token for the purpose and site, signed with the ring's first key.
 func (k *Keyring) NewToken(purpose Purpose, site string) Token {
-	key := k.keys[0]
+	secret := make([]byte, tokenSecretSize)
+	rand.Read(secret) // never fails; see crypto/rand
+	return k.keys[0].token(purpose, site, secret)
+}
+
+// DeriveToken returns the token of another purpose that belongs to a token of this ring: always the same one, whichever replica
+// derives it, and only who knows both the token and the master key can.
+func (k *Keyring) DeriveToken(purpose Purpose, site string, from Token) Token {
+	key := k.find(keyName([]byte(from.raw[1:tokenEnvelope])))
+	if key == nil {
+		key = k.keys[0] // the ring has changed since the token was parsed
+	}
+	return key.token(purpose, site, derive(key.seal, from.Secret(), "authsvc derived token "+string(purpose), tokenSecretSize))
+}
+
+func (key *masterKey) token(purpose Purpose, site string, secret []byte) Token {
 	raw := make([]byte, 0, tokenSize)
 	raw = append(raw, tokenFormat)
 	raw = append(raw, key.name[:]...)
-	raw = raw[:len(raw)+tokenSecretSize]
-	rand.Read(raw[len(raw)-tokenSecretSize:]) // never fails; see crypto/rand
+	raw = append(raw, secret...)
 	raw = append(raw, key.tokenMAC(purpose, site, raw)...)
 	return Token{raw: string(raw)}
 }

@@ -3,7 +3,6 @@ package memstore
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"time"
 
 	"authsvc/session"
@@ -11,7 +10,7 @@ import (
 
 // Claim implements session.Slots.
 func (s *Store) Claim(ctx context.Context, name session.SlotName, value []byte, ttl time.Duration) (holder []byte, claimed bool, err error) {
-	if err := checkValue(value); err != nil {
+	if err := session.CheckSlotValue(name, value); err != nil {
 		return nil, false, err
 	}
 	now, err := s.begin(ctx)
@@ -28,7 +27,7 @@ func (s *Store) Claim(ctx context.Context, name session.SlotName, value []byte, 
 
 // Replace implements session.Slots.
 func (s *Store) Replace(ctx context.Context, name session.SlotName, old, value []byte, ttl time.Duration) (replaced bool, err error) {
-	if err := checkValue(value); err != nil {
+	if err := session.CheckSlotValue(name, value); err != nil {
 		return false, err
 	}
 	now, err := s.begin(ctx)
@@ -45,6 +44,9 @@ func (s *Store) Replace(ctx context.Context, name session.SlotName, old, value [
 
 // ReadSlot implements session.Slots.
 func (s *Store) ReadSlot(ctx context.Context, name session.SlotName) ([]byte, error) {
+	if err := name.Check(); err != nil {
+		return nil, err
+	}
 	now, err := s.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -75,11 +77,4 @@ func (s *Store) hold(name session.SlotName, value []byte, now, expires time.Time
 	}
 	s.slots[name] = slot{value: bytes.Clone(value), expires: expires}
 	s.sweep(now)
-}
-
-func checkValue(value []byte) error {
-	if len(value) > session.MaxSlotValue {
-		return fmt.Errorf("a slot holds at most %d bytes, not %d", session.MaxSlotValue, len(value))
-	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -90,6 +91,9 @@ func (s *Store) load(ctx context.Context, id session.ID, withTokens bool) (sessi
 		tokens = bytes.Clone(held.tokens)
 	}
 	r, err := session.DecodeRecord(id, bytes.Clone(held.identity), tokens)
+	if errors.Is(err, session.ErrForeign) {
+		err = fmt.Errorf("%w: another session's record is stored there", session.ErrCorrupt)
+	}
 	if err != nil {
 		return session.Record{}, err
 	}

@@ -11,10 +11,18 @@ const (
 	firstRetry, lastRetry = 100 * time.Millisecond, time.Second
 )
 
-// Now returns the store's time: this host's clock and what Redis' clock was ahead of it at the last heartbeat, to
-// half a round trip. Before the first one it is this host's clock.
+// reading is what Redis' clock said at a moment of ours. Our moment has a monotonic reading, by which the time since then is
+// measured: a step of this host's clock does not move the store's time.
+type reading struct{ theirs, ours time.Time }
+
+// Now returns the store's time: what Redis' clock said at the last heartbeat, to half a round trip, and the time that
+// has passed since. Before the first one it is this host's clock.
 func (s *Store) Now() time.Time {
-	return time.Now().Add(time.Duration(s.offset.Load()))
+	last := s.reading.Load()
+	if last == nil {
+		return time.Now()
+	}
+	return last.theirs.Add(time.Since(last.ours))
 }
 
 // Reached reports whether the store has ever answered.
@@ -49,7 +57,7 @@ func (s *Store) measure(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.offset.Store(int64(theirs.Sub(asked.Add(time.Since(asked) / 2).Round(0))))
+		s.reading.Store(&reading{theirs: theirs, ours: asked.Add(time.Since(asked) / 2)})
 		return nil
 	})
 }

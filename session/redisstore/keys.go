@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"encoding/base64"
-	"fmt"
 	"regexp"
 
 	"authsvc/session"
@@ -20,12 +19,9 @@ const (
 	kindTokens  = "tokens"
 )
 
-var (
-	// A prefix has no braces, which would move the hash tag, nothing that a pattern of an ACL or of SCAN would take
-	// for a wildcard, and no blanks.
-	validPrefix = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
-	validKind   = regexp.MustCompile(`^[a-z]{1,32}$`)
-)
+// A prefix has no braces, which would move the hash tag, nothing that a pattern of an ACL or of SCAN would take
+// for a wildcard, and no blanks.
+var validPrefix = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
 
 // recordKeys returns the names of a record's two keys, identity first.
 func (s *Store) recordKeys(id session.ID) []string {
@@ -33,10 +29,7 @@ func (s *Store) recordKeys(id session.ID) []string {
 	return []string{s.prefix + ":" + kindSession + tag, s.prefix + ":" + kindTokens + tag}
 }
 
-func (s *Store) slotKey(name session.SlotName) (string, error) {
-	if !validKind.MatchString(name.Kind) || name.Kind == kindSession || name.Kind == kindTokens {
-		return "", fmt.Errorf("a slot's kind is a short lower-case word other than %q and %q, not %q",
-			kindSession, kindTokens, name.Kind)
-	}
-	return s.prefix + ":" + name.Kind + ":{" + base64.RawURLEncoding.EncodeToString(name.Hash[:]) + "}", nil
+// slotKeys returns the name of a slot's one key. SlotName.Check keeps it apart from those of records.
+func (s *Store) slotKeys(name session.SlotName) []string {
+	return []string{s.prefix + ":" + name.Kind + ":{" + base64.RawURLEncoding.EncodeToString(name.Hash[:]) + "}"}
 }

@@ -19,6 +19,9 @@ type proxy struct {
 	// answer, unless nil, decides what happens to a piece of the server's answers on one connection, of which sent bytes went
 	// through before: how many bytes of it still go through, and whether the connection is cut then. It may wait.
 	answer atomic.Pointer[func(sent, size int) (pass int, cut bool)]
+	// stale, unless nil, gives what a connection that is in use brings before a piece of the server's answers: answers to somebody
+	// else's questions.
+	stale atomic.Pointer[func() []byte]
 	// hang keeps everything that comes from clients from the server.
 	hang atomic.Bool
 
@@ -122,7 +125,11 @@ func (p *proxy) bring(server, client net.Conn) {
 		if decide := p.answer.Load(); decide != nil {
 			pass, cut = (*decide)(sent, n)
 		}
-		if _, err := client.Write(buffer[:pass]); err != nil || cut {
+		answer := buffer[:pass]
+		if earlier := p.stale.Load(); earlier != nil && sent > 0 {
+			answer = append((*earlier)(), answer...)
+		}
+		if _, err := client.Write(answer); err != nil || cut {
 			if cut && pass%2 == 1 {
 				client.(*net.TCPConn).SetLinger(0) // a reset; else an orderly end
 			}

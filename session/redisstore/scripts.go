@@ -13,14 +13,14 @@ import "github.com/redis/go-redis/v9"
 // A command that is sent again because its answer was lost must find its own work: a value that is held already
 // and is byte for byte the one to be written is ours, since every seal has a random nonce.
 
-// readRecord: KEYS identity, tokens. Returns nil for no record, else identity, what is left of its life as PTTL says it, and tokens or
-// nil.
+// readRecord: KEYS identity and, unless they are not asked for, tokens; ARGV mark. Returns the mark, identity or nil, what is left of
+// its life as PTTL says it, and tokens or nil.
 var readRecord = redis.NewScript(`
 local identity = redis.pcall('GET', KEYS[1])
-if type(identity) == 'table' or not identity then return identity end
-local tokens = redis.pcall('GET', KEYS[2])
+if type(identity) == 'table' then return identity end
+local tokens = KEYS[2] and redis.pcall('GET', KEYS[2]) or false
 if type(tokens) == 'table' then return tokens end
-return {identity, redis.call('PTTL', KEYS[1]), tokens}
+return {ARGV[1], identity, redis.call('PTTL', KEYS[1]), tokens}
 `)
 
 // createRecord: KEYS identity, tokens; ARGV identity, tokens or "", life in ms. Returns whether it is stored.

@@ -11,7 +11,7 @@ import (
 )
 
 // A stored slot starts with a mark, random for each write: two replicas may claim a slot with the same value, and only one of them
-// may win, but one that asks again because an answer was lost must find that it had won.
+// may win, but one that asks again because an answer was lost must find that it had won. So the mark is made once, before do.
 const markSize = 16
 
 func marked(value []byte) []byte {
@@ -29,16 +29,12 @@ func unmarked(stored []byte) ([]byte, error) {
 
 // Claim implements session.Slots. Errors besides the contract's: ErrCorrupt when something else is stored there.
 func (s *Store) Claim(ctx context.Context, name session.SlotName, value []byte, ttl time.Duration) (holder []byte, claimed bool, err error) {
-	key, err := s.slotKey(name)
-	if err != nil {
+	if err := session.CheckSlotValue(name, value); err != nil {
 		return nil, false, err
 	}
-	if err := checkValue(value); err != nil {
-		return nil, false, err
-	}
+	keys, ours := s.slotKeys(name), marked(value)
 	err = s.do(ctx, "claim", func(ctx context.Context) error {
-		ours := marked(value)
-		text, err := claimSlot.Run(ctx, s.client, []string{key}, ours, ttl.Milliseconds()).Text()
+		text, err := claimSlot.Run(ctx, s.client, keys, ours, ttl.Milliseconds()).Text()
 		if err != nil {
 			return err
 		}
@@ -54,15 +50,12 @@ func (s *Store) Claim(ctx context.Context, name session.SlotName, value []byte, 
 
 // Replace implements session.Slots. Errors besides the contract's: ErrCorrupt when something else is stored there.
 func (s *Store) Replace(ctx context.Context, name session.SlotName, old, value []byte, ttl time.Duration) (replaced bool, err error) {
-	key, err := s.slotKey(name)
-	if err != nil {
+	if err := session.CheckSlotValue(name, value); err != nil {
 		return false, err
 	}
-	if err := checkValue(value); err != nil {
-		return false, err
-	}
+	keys, ours := s.slotKeys(name), marked(value)
 	err = s.do(ctx, "replace", func(ctx context.Context) error {
-		replaced, err = replaceSlot.Run(ctx, s.client, []string{key}, old, marked(value), ttl.Milliseconds(), markSize+1).Bool()
+		replaced, err = replaceSlot.Run(ctx, s.client, keys, old, ours, ttl.Milliseconds(), markSize+1).Bool()
 		return err
 	})
 	return replaced && err == nil, err
@@ -70,12 +63,11 @@ func (s *Store) Replace(ctx context.Context, name session.SlotName, old, value [
 
 // ReadSlot implements session.Slots. Errors besides the contract's: ErrCorrupt when something else is stored there.
 func (s *Store) ReadSlot(ctx context.Context, name session.SlotName) (value []byte, err error) {
-	key, err := s.slotKey(name)
-	if err != nil {
+	if err := name.Check(); err != nil {
 		return nil, err
 	}
 	err = s.do(ctx, "read_slot", func(ctx context.Context) error {
-		stored, err := s.client.Get(ctx, key).Bytes()
+		stored, err := s.client.Get(ctx, s.slotKeys(name)[0]).Bytes()
 		if err != nil {
 			return absent(err)
 		}
@@ -86,11 +78,4 @@ func (s *Store) ReadSlot(ctx context.Context, name session.SlotName) (value []by
 		return nil, err
 	}
 	return value, nil
-}
-
-func checkValue(value []byte) error {
-	if len(value) > session.MaxSlotValue {
-		return fmt.Errorf("a slot holds at most %d bytes, not %d", session.MaxSlotValue, len(value))
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +40,7 @@ type Store struct {
 	observe func(op string, took time.Duration, err error)
 
 	reached atomic.Bool
-	offset  atomic.Int64 // nanoseconds that the store's clock is ahead of ours
+	reading atomic.Pointer[reading] // nil until the store's clock was asked for the first time
 }
 
 var (
@@ -98,7 +99,7 @@ func (s *Store) do(ctx context.Context, op string, f func(ctx context.Context) e
 	case cause == "":
 		s.reached.Store(true)
 	case cause == "foreign":
-		// A connection is one reply behind. Which one cannot be told.
+		// Connections are a reply behind, also the one that was asked again. Which ones cannot be told.
 		s.dialer.renew()
 	default:
 		// A failover may have moved the slot; go-redis would go on asking the old master. It reloads once at a time.
@@ -140,7 +141,8 @@ func (s *Store) try(ctx context.Context, f func(ctx context.Context) error) (err
 // Load implements session.Store.
 func (s *Store) Load(ctx context.Context, id session.ID) (r session.Record, err error) {
 	err = s.do(ctx, "load", func(ctx context.Context) error {
-		r, err = s.read(ctx, id)
+		r, err = s.ownRecord(func() (session.Record, error) { return s.read(ctx, id) },
+			func() (session.Record, error) { return s.readMarked(ctx, id, s.recordKeys(id)[:1]) })
 		return err
 	})
 	return r, err
@@ -149,47 +151,80 @@ func (s *Store) Load(ctx context.Context, id session.ID) (r session.Record, err 
 // LoadWithTokens implements session.Store.
 func (s *Store) LoadWithTokens(ctx context.Context, id session.ID) (r session.Record, err error) {
 	err = s.do(ctx, "load_tokens", func(ctx context.Context) error {
-		r, err = s.readBoth(ctx, id)
+		both := func() (session.Record, error) { return s.readMarked(ctx, id, s.recordKeys(id)) }
+		r, err = s.ownRecord(both, both)
 		return err
 	})
 	return r, err
 }
 
-// read asks for the identity and its life in one round trip.
+// ownRecord reads a record, and once more, marked and over new connections, when something came back that is not this session's
+// record. A connection that is a reply behind is cured by that; a record that somebody moved stays where it is, and is of no use
+// to anyone.
+func (s *Store) ownRecord(read, again func() (session.Record, error)) (session.Record, error) {
+	r, err := read()
+	switch {
+	case errors.Is(err, session.ErrForeign):
+		s.dialer.renew()
+	case !errors.Is(err, session.ErrCorrupt):
+		return r, err
+	}
+	return again()
+}
+
+// read asks for the identity and its life in one round trip. What it gives may be the answer to another question, which the bytes of
+// the ID tell; that there is none counts only when both commands say so.
 func (s *Store) read(ctx context.Context, id session.ID) (session.Record, error) {
 	key := s.recordKeys(id)[0]
 	pipe := s.client.Pipeline()
 	identity, left := pipe.Get(ctx, key), pipe.PTTL(ctx, key)
 	// The error of the whole counts, too: commands that were never sent, because the server refused the connection, have none.
-	if _, err := pipe.Exec(ctx); err != nil {
-		return session.Record{}, absent(err)
+	_, err := pipe.Exec(ctx)
+	if errors.Is(identity.Err(), redis.Nil) {
+		switch {
+		case left.Err() != nil:
+			return session.Record{}, left.Err()
+		case left.Val() != noKey:
+			return session.Record{}, session.ErrForeign
+		}
+		return session.Record{}, session.ErrNotFound
 	}
-	if err := errors.Join(identity.Err(), left.Err()); err != nil {
+	if err := errors.Join(err, identity.Err(), left.Err()); err != nil {
 		return session.Record{}, err
 	}
 	return s.decode(id, []byte(identity.Val()), nil, left.Val())
 }
 
-// readBoth asks for both parts at one moment, so that they are of one version. It is a script because MGET calls a
+// readMarked asks for one or both parts at one moment, so that they are of one version, and for a mark to come back with
+// them: with it the reply is the one to this question, and whatever it holds is what is stored. It is a script because MGET calls a
 // value of another type absent, and because a transaction is refused while memory is full, when people still sign out.
-func (s *Store) readBoth(ctx context.Context, id session.ID) (session.Record, error) {
-	parts, err := readRecord.Run(ctx, s.client, s.recordKeys(id)).Slice()
-	if err != nil {
-		return session.Record{}, absent(err)
+func (s *Store) readMarked(ctx context.Context, id session.ID, keys []string) (session.Record, error) {
+	mark := strconv.FormatUint(rand.Uint64(), 36)
+	reply, err := readRecord.Run(ctx, s.client, keys, mark).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return session.Record{}, err
 	}
-	if len(parts) != 3 {
-		return session.Record{}, fmt.Errorf("redis answered with %d values instead of 3", len(parts))
+	parts, _ := reply.([]any)
+	if len(parts) != 4 || parts[0] != mark {
+		return session.Record{}, session.ErrForeign
 	}
-	identity, _ := parts[0].(string)
-	left, _ := parts[1].(int64)
+	identity, held := parts[1].(string)
+	if !held {
+		return session.Record{}, session.ErrNotFound
+	}
+	left, _ := parts[2].(int64)
 	var tokens []byte
-	if text, held := parts[2].(string); held {
+	if text, held := parts[3].(string); held {
 		tokens = []byte(text)
 	}
 	if left > 0 {
 		left *= int64(time.Millisecond)
 	}
-	return s.decode(id, []byte(identity), tokens, time.Duration(left))
+	r, err := s.decode(id, []byte(identity), tokens, time.Duration(left))
+	if errors.Is(err, session.ErrForeign) {
+		err = fmt.Errorf("%w: the key holds another session's record", session.ErrCorrupt)
+	}
+	return r, err
 }
 
 func (s *Store) decode(id session.ID, identity, tokens []byte, left time.Duration) (session.Record, error) {

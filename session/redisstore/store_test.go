@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -53,17 +54,6 @@ func TestKeyNames(t *testing.T) {
 	}
 	if n, err := client.DBSize(t.Context()).Result(); n != 3 || err != nil {
 		t.Errorf("there are %d keys, %v", n, err)
-	}
-	for _, kind := range []string{"", "session", "tokens", "Browser", "a:b", "a{b", "a b", strings.Repeat("x", 33)} {
-		name := session.SlotName{Kind: kind}
-		_, _, err := s.Claim(t.Context(), name, nil, time.Hour)
-		_, errReplace := s.Replace(t.Context(), name, nil, nil, time.Hour)
-		_, errRead := s.ReadSlot(t.Context(), name)
-		for _, err := range []error{err, errReplace, errRead} {
-			if !storetest.CannotTell(err) {
-				t.Errorf("kind %q: %v, want an error", kind, err)
-			}
-		}
 	}
 }
 
@@ -203,7 +193,10 @@ func TestClock(t *testing.T) {
 	if s.Reached() || time.Since(s.Now()).Abs() > time.Second {
 		t.Error("before anything was measured, it has another clock than this host's")
 	}
-	s.offset.Store(int64(time.Hour)) // as of a server that was another hour ahead
+	s.reading.Store(&reading{time.Now().Add(time.Hour), time.Now()}) // as of a server that was another hour ahead
+	if ahead := time.Until(s.Now()); (ahead - time.Hour).Abs() > time.Minute {
+		t.Errorf("it is %v ahead, want an hour", ahead)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { s.Run(ctx) })
@@ -215,6 +208,22 @@ func TestClock(t *testing.T) {
 	})
 	cancel()
 	running.Wait()
+	if ours := s.reading.Load().ours; ours == ours.Round(0) {
+		t.Error("the time since the clock was asked has no monotonic reading: it follows when somebody sets this host's clock")
+	}
+}
+
+// The store's time goes on from what Redis said by the time that passes, whatever this host's clock says.
+func TestClockGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		theirs := time.Date(1999, 12, 31, 23, 59, 0, 0, time.UTC)
+		s := &Store{}
+		s.reading.Store(&reading{theirs, time.Now()})
+		time.Sleep(90 * time.Second)
+		if want := theirs.Add(90 * time.Second); !s.Now().Equal(want) {
+			t.Errorf("it is %v, want %v", s.Now(), want)
+		}
+	})
 }
 
 // A store that comes later than the replica is found without anyone asking.

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +117,20 @@ var slotTests = []subtest{
 			t.Errorf("Replace took %d bytes: %t, %v", len(tooLarge), replaced, err)
 		}
 		f.slotHolds(t, name, "small")
+	}},
+	{"kinds are lower-case words other than those of records", func(t *testing.T, f fixture) {
+		for _, kind := range []string{"", "session", "tokens", "Browser", "a:b", "a{b", "a b", "a1", "word\n", strings.Repeat("x", 33)} {
+			name := newSlot(kind)
+			_, claimed, err := f.Store.Claim(t.Context(), name, nil, f.long)
+			replaced, errReplace := f.Store.Replace(t.Context(), name, nil, nil, f.long)
+			_, errRead := f.Store.ReadSlot(t.Context(), name)
+			for _, err := range []error{err, errReplace, errRead} {
+				if !CannotTell(err) || claimed || replaced {
+					t.Errorf("kind %q: %v, want an error that is none of the sentinels", kind, err)
+				}
+			}
+		}
+		f.claims(t, newSlot(strings.Repeat("x", 32)), "value", f.long, "value", true)
 	}},
 	{"nothing is stored that has no life", func(t *testing.T, f fixture) {
 		for _, ttl := range []time.Duration{0, -time.Second} {
