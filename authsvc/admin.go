@@ -10,12 +10,19 @@ import (
 // AdminHandler returns the handler of the admin listener: health and metrics. It must not be reachable by strangers.
 func (s *Service) AdminHandler() http.Handler {
 	router := chi.NewRouter()
-	router.Get("/livez", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, r, http.StatusOK, map[string]bool{"live": true})
-	})
-	router.Get("/readyz", s.readyz)
-	router.Handle("/metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	for path, handle := range map[string]http.HandlerFunc{
+		"/livez":   s.livez,
+		"/readyz":  s.readyz,
+		"/metrics": promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}).ServeHTTP,
+	} {
+		router.Get(path, handle)
+		router.Head(path, handle)
+	}
 	return router
+}
+
+func (s *Service) livez(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, r, http.StatusOK, map[string]bool{"live": true})
 }
 
 // readiness says whether this replica should get requests, and why not. What fails is its own trouble; what is degraded is everyone's,

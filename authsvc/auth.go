@@ -106,7 +106,8 @@ func (s *Service) logDecision(r *http.Request, d decision, unknown error) {
 	if d.Outcome == Unavailable {
 		event = s.log.Error()
 	}
-	event.Err(d.Err).Str("request_id", infoOf(r).id).Stringer("outcome", d.Outcome).Str("reason", d.Reason)
+	info := infoOf(r)
+	event.Err(d.Err).Str("request_id", info.id).Str("endpoint", info.endpoint).Stringer("outcome", d.Outcome).Str("reason", d.Reason)
 	if unknown != nil {
 		event.AnErr("asked", unknown)
 	}

@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,18 +27,22 @@ func (s *Service) settle(ctx context.Context, site *site, login session.Token, f
 	name := site.slotName(login, former)
 	value := site.keyring.Seal(sealSlot, login.Secret(), name.Hash[:], []byte(token.Reveal()))
 	for {
-		holder, claimed, err := s.store.Claim(ctx, name, value, slotLife)
+		holder, claimed, err := s.store.Claim(ctx, name, value, site.slotLife())
 		if err != nil || claimed {
 			return token, err
 		}
 		first, other, err := s.latest(ctx, site, login, name, holder)
 		switch {
+		case err == nil && other.ID == made.ID:
+			return token, nil // the claim was ours, and its answer was lost
 		case err == nil && other.Issuer == made.Issuer && other.Subject == made.Subject && other.ACR == made.ACR:
-			return first, site.sessions.End(ctx, made.ID)
+			// The person is signed in either way; a record that could not be deleted has nobody who holds its token.
+			site.sessions.End(ctx, made.ID)
+			return first, nil
 		case err != nil && !isGone(err):
 			return token, err
 		}
-		replaced, err := s.store.Replace(ctx, name, holder, value, slotLife)
+		replaced, err := s.store.Replace(ctx, name, holder, value, site.slotLife())
 		if err != nil || replaced {
 			return token, err
 		}
@@ -50,6 +55,9 @@ func (s *Service) settle(ctx context.Context, site *site, login session.Token, f
 func (s *Service) latest(ctx context.Context, site *site, login session.Token, name session.SlotName, value []byte) (session.Token, session.Session, error) {
 	for {
 		token, err := site.openSlot(login, name, value)
+		if errors.Is(err, session.ErrLaterFormat) || errors.Is(err, session.ErrUnknownKey) {
+			return session.Token{}, session.Session{}, err // nobody here can tell
+		}
 		if err != nil {
 			return session.Token{}, session.Session{}, fmt.Errorf("%w: %w", session.ErrCorrupt, err)
 		}
@@ -62,6 +70,15 @@ func (s *Service) latest(ctx context.Context, site *site, login session.Token, n
 			return session.Token{}, session.Session{}, err
 		}
 	}
+}
+
+// slotLife is how long a slot waits for other tabs. With form_post a callback is a cross-site request that brings no Lax session
+// cookie: the slot alone tells a tab that another one has finished, however much later it does.
+func (site *site) slotLife() time.Duration {
+	if site.provider.formPost {
+		return attemptLife
+	}
+	return slotLife
 }
 
 func (site *site) slotName(login session.Token, former session.ID) session.SlotName {

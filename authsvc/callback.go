@@ -55,8 +55,7 @@ func readAuthorizationResponse(w http.ResponseWriter, r *http.Request, formPost 
 // callback ends a login. What can fail cheaply comes first; the code is spent only when nothing else speaks
 // against the login.
 func (s *Service) callback(w http.ResponseWriter, r *http.Request) error {
-	err := s.finishLogin(w, r)
-	result := "ok"
+	result, err := s.finishLogin(w, r)
 	if refusal, ok := errors.AsType[*pageError](err); ok {
 		result = refusal.Reason
 	} else if err != nil {
@@ -66,10 +65,18 @@ func (s *Service) callback(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) error {
+// How a login ends well, for the metrics; the reason of its refusal otherwise.
+const (
+	loginOK        = "ok"
+	loginJoined    = "joined"            // the result of another request of the same browser
+	loginDone      = "already_signed_in" // by a parallel tab
+	loginRestarted = "restarted"
+)
+
+func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result string, err error) {
 	site := s.site.Load()
-	badRequest := func(reason string, err error) error {
-		return &pageError{http.StatusBadRequest, pages.Page{Kind: pages.BadRequest, Action: site.startURL("")}, reason, err}
+	badRequest := func(reason string, err error) (string, error) {
+		return "", &pageError{http.StatusBadRequest, pages.Page{Kind: pages.BadRequest, Action: site.startURL("")}, reason, err}
 	}
 	if strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") {
 		return badRequest("prefetch", nil) // a guess of the browser must not spend the code
@@ -80,7 +87,7 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) error {
 	}
 	a, err := openAttempt(site.keyring, site.name, response.state)
 	if errors.Is(err, session.ErrLaterFormat) {
-		return storeError(err, site.startURL(""))
+		return "", laterFormat(err, site.startURL(""))
 	}
 	if err != nil || a.Browser.IsZero() {
 		return badRequest("state", err)
@@ -93,35 +100,38 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) error {
 		return s.finishLate(ctx, w, r, site, a, missing)
 	}
 	if errors.Is(err, session.ErrLaterFormat) {
-		return storeError(err, site.startURL(a.ReturnTo))
+		return "", laterFormat(err, site.startURL(a.ReturnTo))
 	}
 	// The one that the attempt is bound to counts: a second one, planted by a sibling host, keeps nobody out.
 	bound := slices.IndexFunc(logins, func(login session.Token) bool { return login.ID() == a.Browser })
 	if bound < 0 {
-		return s.refuseOtherBrowser(ctx, w, r, site, a)
+		return "", s.refuseOtherBrowser(ctx, w, r, site, a)
 	}
 	login := logins[bound]
 
 	meta, err := site.provider.ready()
 	if err != nil {
-		return providerError(err, site.startURL(a.ReturnTo))
+		return "", providerError(err, site.startURL(a.ReturnTo))
 	}
 	if err := site.checkResponse(meta, response, a); err != nil {
-		return err
+		return "", err
 	}
-	// The session that the attempt began with is to be replaced; another one means that a parallel tab was faster.
-	live, err := s.liveSession(ctx, site, r)
-	if err != nil {
-		return storeError(err, site.startURL(a.ReturnTo))
-	}
-	if live != nil && live.ID != a.Former {
-		return s.finish(w, site, a.ReturnTo)
+	// The session that the attempt began with is to be replaced, whatever it is; another live one means that a parallel
+	// tab was faster.
+	if shown, err := site.sessionCookie.read(site.keyring, site.name, r); err == nil && shown.ID() != a.Former {
+		live, err := s.liveSession(ctx, site, r)
+		if err != nil {
+			return "", storeError(err, site.startURL(a.ReturnTo))
+		}
+		if live != nil {
+			return loginDone, s.finish(w, site, a.ReturnTo)
+		}
 	}
 
 	claim := newCodeClaim(s.store, site, login, a.state, response.code)
 	won, err := claim.take(ctx)
 	if err != nil {
-		return storeError(err, site.startURL(a.ReturnTo)) // the code is unspent
+		return "", storeError(err, site.startURL(a.ReturnTo)) // the code is unspent
 	}
 	if !won {
 		return s.joinLogin(ctx, w, r, site, a, claim)
@@ -129,12 +139,12 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) error {
 	token, err := s.redeem(ctx, r, site, meta, login, a, response.code)
 	if err != nil {
 		claim.abandon(ctx)
-		return err
+		return "", err
 	}
 	claim.publish(ctx, token)
 	site.sessionCookie.set(w, r, token)
 	s.log.Info().Str("request_id", infoOf(r).id).Msg("signed in")
-	return s.finish(w, site, a.ReturnTo)
+	return loginOK, s.finish(w, site, a.ReturnTo)
 }
 
 // checkResponse checks what the provider sent the browser back with, before any code is sent anywhere. The issuer comes first: a
@@ -169,19 +179,19 @@ func (s *Service) liveSession(ctx context.Context, site *site, r *http.Request) 
 
 // finishLate ends a callback that cannot be redeemed: the attempt has expired, or is not bound to the browser any more, or
 // someone else redeems it. A browser that is signed in by now goes to its page; otherwise the login begins again.
-func (s *Service) finishLate(ctx context.Context, w http.ResponseWriter, r *http.Request, site *site, a attempt, cookieMissing bool) error {
+func (s *Service) finishLate(ctx context.Context, w http.ResponseWriter, r *http.Request, site *site, a attempt, cookieMissing bool) (result string, err error) {
 	live, err := s.liveSession(ctx, site, r)
 	if err != nil {
-		return storeError(err, site.startURL(a.ReturnTo))
+		return "", storeError(err, site.startURL(a.ReturnTo))
 	}
 	if live != nil {
-		return s.finish(w, site, a.ReturnTo)
+		return loginDone, s.finish(w, site, a.ReturnTo)
 	}
 	missing := ""
 	if cookieMissing {
 		missing = site.loginCookie.name
 	}
-	return s.restart(w, site, a, missing)
+	return loginRestarted, s.restart(w, site, a, missing)
 }
 
 // refuseOtherBrowser refuses a callback whose attempt is bound to another login cookie. It is an attack, or one of several tabs that a
@@ -200,15 +210,15 @@ func (s *Service) refuseOtherBrowser(ctx context.Context, w http.ResponseWriter,
 }
 
 // joinLogin ends a callback whose code another request of the same browser redeems, on this replica or another.
-func (s *Service) joinLogin(ctx context.Context, w http.ResponseWriter, r *http.Request, site *site, a attempt, claim *codeClaim) error {
+func (s *Service) joinLogin(ctx context.Context, w http.ResponseWriter, r *http.Request, site *site, a attempt, claim *codeClaim) (result string, err error) {
 	if token, ok := claim.await(ctx); ok {
 		_, err := site.sessions.Load(ctx, token)
 		if err == nil {
 			site.sessionCookie.set(w, r, token)
-			return s.finish(w, site, a.ReturnTo)
+			return loginJoined, s.finish(w, site, a.ReturnTo)
 		}
 		if !isGone(err) {
-			return storeError(err, site.startURL(a.ReturnTo))
+			return "", storeError(err, site.startURL(a.ReturnTo))
 		}
 	}
 	return s.finishLate(ctx, w, r, site, a, false)
@@ -242,16 +252,32 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 	if err != nil {
 		return session.Token{}, storeError(err, again)
 	}
-	if !a.Former.IsZero() {
-		if err := site.sessions.End(ctx, a.Former); err != nil {
-			return session.Token{}, storeError(err, again)
-		}
-	}
-	token, err = s.settle(ctx, site, login, a.Former, token, made)
+	token, err = s.replaceFormer(ctx, r, site, login, a.Former, token, made)
 	if err != nil {
+		site.sessions.End(context.WithoutCancel(ctx), made.ID) // nobody has its token
 		return session.Token{}, storeError(err, again)
 	}
 	return token, nil
+}
+
+// replaceFormer ends what the new session replaces: the one that the browser had when the login began, and any that it shows beside another
+// genuine one, which would make both worthless. It returns the token that the browser gets.
+func (s *Service) replaceFormer(ctx context.Context, r *http.Request, site *site, login session.Token, former session.ID, token session.Token, made session.Session) (session.Token, error) {
+	var replaced []session.ID
+	if !former.IsZero() {
+		replaced = append(replaced, former)
+	}
+	if shown, err := site.sessionCookie.readAll(site.keyring, site.name, r); err == nil && len(shown) > 1 {
+		for _, token := range shown {
+			replaced = append(replaced, token.ID())
+		}
+	}
+	for _, id := range replaced {
+		if err := site.sessions.End(ctx, id); err != nil {
+			return session.Token{}, err
+		}
+	}
+	return s.settle(ctx, site, login, former, token, made)
 }
 
 // finish sends the browser to where its login ends.

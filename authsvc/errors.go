@@ -33,6 +33,11 @@ func storeError(err error, again string) error {
 	return &pageError{http.StatusServiceUnavailable, pages.Page{Kind: pages.StoreUnavailable, Action: again}, "store_unavailable", err}
 }
 
+// laterFormat is the refusal of a login whose cookie or state only a later release can read: another replica may.
+func laterFormat(err error, again string) error {
+	return &pageError{http.StatusServiceUnavailable, pages.Page{Kind: pages.StoreUnavailable, Action: again}, "later_format", err}
+}
+
 // providerError is the refusal of a login that the provider did not finish, by the class of the error.
 func providerError(err error, again string) error {
 	switch {

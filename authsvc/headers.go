@@ -51,11 +51,11 @@ func renderIdentity(list []identityHeader, s *session.Session, t session.Tokens,
 	for _, h := range list {
 		left -= len(h.Name) + len(": \r\n")
 	}
-	// Lists come last, so that they only get what single values leave.
-	for _, lists := range []bool{false, true} {
+	// Single claims come first: who it is must never be pushed out by groups, nor any of them by a token.
+	for turn := range 3 {
 		for i, h := range list {
 			texts, isList := headerTexts(h, s, t, groupsClaim, now)
-			if isList != lists {
+			if turn != turnOf(h, isList) {
 				continue
 			}
 			var kept []string
@@ -75,6 +75,16 @@ func renderIdentity(list []identityHeader, s *session.Session, t session.Tokens,
 		}
 	}
 	return values, dropped
+}
+
+func turnOf(h identityHeader, isList bool) int {
+	switch {
+	case h.Claim == accessTokenValue:
+		return 2
+	case isList:
+		return 1
+	}
+	return 0
 }
 
 func headerTexts(h identityHeader, s *session.Session, t session.Tokens, groupsClaim []string, now time.Time) (texts []string, isList bool) {

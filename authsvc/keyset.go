@@ -34,8 +34,9 @@ type keySet struct {
 
 	keys atomic.Pointer[[]jose.JSONWebKey]
 
-	fetching  sync.Mutex // held while fetching: whoever needs new keys waits for the same answer
+	mu        sync.Mutex // guards what follows; never held while waiting
 	refetched time.Time
+	latest    *keyFetch
 }
 
 // VerifySignature returns the payload of a JWT that is signed by a key of the issuer with an allowed algorithm.
@@ -54,20 +55,14 @@ func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 			return nil, fmt.Errorf("it has the header %s", name)
 		}
 	}
-	if payload, known := k.verify(jws, header); payload != nil {
+	if payload := k.verify(jws, header); payload != nil {
 		return payload, nil
-	} else if known {
-		return nil, errors.New("its signature is not by a key of the issuer")
 	}
-	k.fetching.Lock()
-	defer k.fetching.Unlock()
-	if payload, _ := k.verify(jws, header); payload != nil {
-		return payload, nil // another login has fetched them
-	}
+	// An unknown key, or one that was replaced under its name: the keys may have been rotated.
 	if err := k.refetch(ctx); err != nil {
 		return nil, err
 	}
-	if payload, _ := k.verify(jws, header); payload != nil {
+	if payload := k.verify(jws, header); payload != nil {
 		return payload, nil
 	}
 	return nil, errors.New("its signature is not by a key of the issuer")
@@ -82,54 +77,59 @@ func (k *keySet) algorithmNames() []string {
 	return names
 }
 
-// verify tries the keys that may have made the signature: those with the token's key ID, or all of them
-// when it has none. It reports whether there is a key with that ID.
-func (k *keySet) verify(jws *jose.JSONWebSignature, header jose.Header) (payload []byte, known bool) {
+// verify tries the keys that may have made the signature: those with the token's key ID, or all of them when it has none. It returns
+// nil when none of them did.
+func (k *keySet) verify(jws *jose.JSONWebSignature, header jose.Header) (payload []byte) {
 	keys := k.keys.Load()
 	if keys == nil {
-		return nil, false
+		return nil
 	}
 	for _, key := range *keys {
-		if header.KeyID != "" {
-			if key.KeyID != header.KeyID {
-				continue
-			}
-			known = true
+		if header.KeyID != "" && key.KeyID != header.KeyID {
+			continue
 		}
 		// A key that names its algorithm is for that one alone (RFC 7517, section 4.4).
 		if key.Algorithm != "" && key.Algorithm != header.Algorithm {
 			continue
 		}
 		if payload, err := jws.Verify(&key); err == nil {
-			return payload, true
+			return payload
 		}
 	}
-	return nil, known
+	return nil
 }
 
-// refetch asks for the keys again, unless that was done a moment ago: then those at hand are the issuer's.
+// refetch asks for the keys again, unless that was done a moment ago: then its result holds. Whoever needs new keys meanwhile waits for
+// the same answer, as long as its own context allows; the request itself does not end with the one that caused it.
 func (k *keySet) refetch(ctx context.Context) error {
 	now := time.Now()
 	if k.now != nil {
 		now = k.now()
 	}
-	if k.keys.Load() != nil && now.Sub(k.refetched) < keysRefetchInterval {
-		return nil
+	k.mu.Lock()
+	if now.Sub(k.refetched) >= keysRefetchInterval {
+		k.refetched = now
+		f := &keyFetch{done: make(chan struct{})}
+		k.latest = f
+		go func() {
+			f.err = k.fetch(context.WithoutCancel(ctx))
+			close(f.done)
+		}()
 	}
-	k.refetched = now
-	// Other logins wait for this answer too: it does not end with the request that asked.
-	err := k.fetch(context.WithoutCancel(ctx))
-	if err != nil && k.keys.Load() != nil {
-		return fmt.Errorf("unknown key, and no newer ones: %w", err)
+	f := k.latest
+	k.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", errKeysUnavailable, ctx.Err())
 	}
-	return err
 }
 
-// load fetches the keys for the first time.
-func (k *keySet) load(ctx context.Context) error {
-	k.fetching.Lock()
-	defer k.fetching.Unlock()
-	return k.fetch(ctx)
+// keyFetch is a fetch of the keys under way, or its result.
+type keyFetch struct {
+	done chan struct{}
+	err  error // once done is closed
 }
 
 func (k *keySet) fetch(ctx context.Context) error {

@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -282,5 +283,57 @@ func TestLogout(t *testing.T) {
 	}
 	if n := r.store.records.Load(); n != 0 {
 		t.Errorf("%d records", n)
+	}
+}
+
+// TestTabsRestoredTheNextMorning opens tabs at once in a browser whose login cookie has expired and whose session has ended: all of
+// them get the same login cookie, made from the session cookie that they show.
+func TestTabsRestoredTheNextMorning(t *testing.T) {
+	r := newRig(t, 3, nil)
+	b := r.browser()
+	b.signIn()
+	dead := &http.Cookie{Name: "authsvc", Value: b.sessionCookie()}
+	r.advance(13 * time.Hour)
+
+	var wait sync.WaitGroup
+	ended := make([]*http.Cookie, 10)
+	for i := range ended {
+		wait.Go(func() {
+			tab := r.browser() // cookies of its own: no tab sees what another one was given
+			tab.setCookie(dead)
+			reply := tab.open(tab.toCallback())
+			if reply.Header.Get("Location") != "/landed" {
+				t.Errorf("tab %d: %s, Location %q", i, reply.Status, reply.Header.Get("Location"))
+			}
+			ended[i] = sessionCookieOf(reply)
+		})
+	}
+	wait.Wait()
+	for i, cookie := range ended {
+		if cookie == nil || cookie.Value != ended[0].Value {
+			t.Fatalf("tab %d ended on another session", i)
+		}
+	}
+	if reply := r.withCookie(ended[0].Value); reply.StatusCode != http.StatusOK {
+		t.Errorf("the session: %s", reply.Status)
+	}
+}
+
+// TestLogoutEndsEverySession signs out a browser that shows two genuine session cookies, one of them planted.
+func TestLogoutEndsEverySession(t *testing.T) {
+	r := newRig(t, 2, nil)
+	victim, other := r.browser(), r.browser()
+	victim.signIn()
+	other.signIn()
+	both := http.Header{"Cookie": {"authsvc=" + other.sessionCookie() + "; authsvc=" + victim.sessionCookie()}}
+	stranger := r.browser()
+	stranger.stop = func(*url.URL) bool { return true }
+	if reply := stranger.do(http.MethodPost, "/logout", both); reply.StatusCode != http.StatusSeeOther {
+		t.Fatalf("POST /logout: %s", reply.Status)
+	}
+	for _, b := range []*browser{victim, other} {
+		if reply := b.auth(""); reply.StatusCode != http.StatusUnauthorized {
+			t.Errorf("after the logout: %s", reply.Status)
+		}
 	}
 }

@@ -17,7 +17,8 @@ const logoutTime = 2 * time.Second
 func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 	site := s.site.Load()
 	meta, _ := site.provider.ready()
-	question := pages.Page{Kind: pages.SignOut, Action: site.publicURL + "/logout"}
+	// A path, since the page may be shown on another host than public_url's, and posts to its own origin only.
+	question := pages.Page{Kind: pages.SignOut, Action: site.prefix + "/logout"}
 	if meta != nil && meta.endSession != "" {
 		question.FormTargets = []string{meta.endSession}
 	}
@@ -26,7 +27,7 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if err := site.crossOrigin.Check(r); err != nil {
-		page := pages.Page{Kind: pages.Forbidden, Action: site.publicURL + "/logout"}
+		page := pages.Page{Kind: pages.Forbidden, Action: site.prefix + "/logout"}
 		return &pageError{http.StatusForbidden, page, "cross_origin", err}
 	}
 
@@ -50,21 +51,23 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// endSession deletes the browser's session and returns its ID token, by which the provider knows whom to sign out; ""
-// when there was no session. An error means that the session may still live.
+// endSession deletes every session that the browser shows a genuine cookie of, and returns an ID token, by which the provider knows whom to
+// sign out; "" when there is none. An error means that a session may still live.
 func (s *Service) endSession(ctx context.Context, site *site, r *http.Request) (idToken string, err error) {
-	token, err := site.sessionCookie.read(site.keyring, site.name, r)
-	switch {
-	case errors.Is(err, session.ErrLaterFormat):
-		return "", err
-	case err != nil:
-		return "", nil // no cookie that could open a session
-	}
-	_, tokens, err := site.sessions.LoadWithTokens(ctx, token)
-	if err != nil && !isGone(err) {
+	shown, err := site.sessionCookie.readAll(site.keyring, site.name, r)
+	if errors.Is(err, session.ErrLaterFormat) {
 		return "", err
 	}
-	return tokens.IDToken, site.sessions.End(ctx, token.ID())
+	for _, token := range shown {
+		// A record that cannot be read can still be deleted; only the hint is lost.
+		if _, tokens, err := site.sessions.LoadWithTokens(ctx, token); err == nil && idToken == "" {
+			idToken = tokens.IDToken
+		}
+		if err := site.sessions.End(ctx, token.ID()); err != nil {
+			return "", err
+		}
+	}
+	return idToken, nil
 }
 
 // signedOut is where a logout ends, also when it went through the provider.

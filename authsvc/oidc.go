@@ -4,18 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
-	"github.com/rs/zerolog"
 	"golang.org/x/oauth2"
 
 	"authsvc/session"
@@ -38,127 +34,6 @@ type provider struct {
 
 	// discovered outlives a reload of secrets: it is the issuer's and not ours.
 	discovered *atomic.Pointer[metadata]
-}
-
-// metadata is what discovery found (OpenID Connect Discovery 1.0, section 3).
-type metadata struct {
-	endpoint      oauth2.Endpoint
-	userinfo      string
-	endSession    string
-	issInResponse bool // RFC 9207, section 3
-	keys          *keySet
-}
-
-// Delays between tries of discovery while the provider does not answer.
-const (
-	discoveryRetryMin = 250 * time.Millisecond
-	discoveryRetryMax = 5 * time.Second
-)
-
-// discoverUntilDone asks for the provider's metadata until it is there or ctx ends. The service runs meanwhile: sessions
-// that live need no provider.
-func (p *provider) discoverUntilDone(ctx context.Context, log zerolog.Logger) {
-	delay := discoveryRetryMin
-	for tries := 1; ; tries++ {
-		err := p.discover(ctx)
-		if err == nil {
-			log.Info().Str("issuer", p.issuer).Msg("provider discovered")
-			return
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		if tries == 1 || delay == discoveryRetryMax {
-			log.Warn().Err(err).Str("issuer", p.issuer).Msg("provider cannot be discovered yet; nobody can sign in, live sessions pass; check oidc.issuer and that this host reaches it")
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(delay):
-		}
-		delay = min(2*delay, discoveryRetryMax)
-	}
-}
-
-// discover fetches the provider's metadata and keys and checks them. A changed issuer, an endpoint that is not
-// https, or an algorithm list without one that we accept is an error.
-func (p *provider) discover(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), providerTimeout)
-	defer cancel()
-	found, err := oidc.NewProvider(ctx, p.issuer) // compares the issuer
-	if err != nil {
-		// The library quotes the answer, which can be anything and of any length.
-		return fmt.Errorf("discovery: %.300s", err)
-	}
-	var claims struct {
-		JWKS          string   `json:"jwks_uri"`
-		Userinfo      string   `json:"userinfo_endpoint"`
-		EndSession    string   `json:"end_session_endpoint"`
-		Algorithms    []string `json:"id_token_signing_alg_values_supported"`
-		IssInResponse bool     `json:"authorization_response_iss_parameter_supported"`
-	}
-	if err := found.Claims(&claims); err != nil {
-		return fmt.Errorf("discovery: %w", err)
-	}
-	endpoint := found.Endpoint()
-	for _, e := range []struct {
-		name, address string
-		required      bool
-	}{
-		{"authorization_endpoint", endpoint.AuthURL, true},
-		{"token_endpoint", endpoint.TokenURL, true},
-		{"jwks_uri", claims.JWKS, true},
-		{"userinfo_endpoint", claims.Userinfo, false},
-		{"end_session_endpoint", claims.EndSession, false},
-	} {
-		if e.address == "" && !e.required {
-			continue
-		}
-		if err := p.checkEndpoint(e.address); err != nil {
-			return fmt.Errorf("discovery: %s: %w", e.name, err)
-		}
-	}
-	algorithms := signatureAlgorithms(claims.Algorithms)
-	if len(algorithms) == 0 {
-		return errors.New("discovery: the provider signs ID tokens with no algorithm that is safe to accept")
-	}
-	keys := &keySet{url: claims.JWKS, client: p.client, algorithms: algorithms}
-	if err := keys.load(ctx); err != nil {
-		return err
-	}
-	p.discovered.Store(&metadata{
-		endpoint:      endpoint,
-		userinfo:      claims.Userinfo,
-		endSession:    claims.EndSession,
-		issInResponse: claims.IssInResponse,
-		keys:          keys,
-	})
-	return nil
-}
-
-// checkEndpoint accepts https, and http where the provider is on this host or was said to be insecure.
-func (p *provider) checkEndpoint(address string) error {
-	u, err := url.Parse(address)
-	switch {
-	case err != nil || u.Host == "" || u.User != nil:
-		return errors.New("it is no address")
-	case u.Scheme == "https", u.Scheme == "http" && (p.insecureHTTP || isLoopback(u.Hostname())):
-		return nil
-	}
-	return errors.New("it is not https")
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
-}
-
-// ready returns the metadata, or errProviderUnavailable until discovery has succeeded.
-func (p *provider) ready() (*metadata, error) {
-	if m := p.discovered.Load(); m != nil {
-		return m, nil
-	}
-	return nil, fmt.Errorf("%w: it could not be discovered yet", errProviderUnavailable)
 }
 
 func (p *provider) config(m *metadata) *oauth2.Config {
@@ -205,9 +80,9 @@ func (p *provider) exchange(ctx context.Context, m *metadata, code, nonce, verif
 		return verifiedID{}, session.Tokens{}, err
 	}
 	tokens := session.Tokens{AccessToken: token.AccessToken, RefreshToken: token.RefreshToken, IDToken: raw}
-	if life := token.ExpiresIn; life > 0 {
+	if life, told := token.ExpiresIn, token.Extra("expires_in") != nil; told {
 		// Counted from before the call, by the store's clock: never too long.
-		tokens.Expiry = asked.Add(time.Duration(min(life, int64(maxTokenLife/time.Second))) * time.Second)
+		tokens.Expiry = asked.Add(time.Duration(min(max(life, 0), int64(maxTokenLife/time.Second))) * time.Second)
 	}
 	return id, tokens, nil
 }
@@ -266,64 +141,6 @@ func knownErrorCode(code string) string {
 		return "none"
 	}
 	return "other"
-}
-
-// addUserinfo adds the claims of the userinfo endpoint that the ID token lacks (OpenID Connect Core 1.0, section
-// 5.3). The ID token has more weight, since it is signed: its claims stay. An answer that is unusable or about someone else is
-// discarded whole, and only the error tells.
-func (p *provider) addUserinfo(ctx context.Context, m *metadata, id *verifiedID, accessToken string) error {
-	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
-	defer cancel()
-	claims, err := p.fetchUserinfo(ctx, m.userinfo, accessToken)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUserinfo, err)
-	}
-	// "The sub Claim in the UserInfo Response MUST be verified to exactly match the sub Claim in the ID Token; if they do
-	// not match, the UserInfo Response values MUST NOT be used."
-	if subject, _ := claims["sub"].(string); subject != id.Subject {
-		return fmt.Errorf("%w: its sub is not the ID token's", errUserinfo)
-	}
-	for name, value := range aboutTheUser(claims) {
-		if _, has := id.Claims[name]; !has {
-			id.Claims[name] = value
-		}
-	}
-	return nil
-}
-
-// errUserinfo says that the userinfo answer was discarded. The login goes on with the ID token's claims.
-var errUserinfo = errors.New("userinfo discarded")
-
-func (p *provider) fetchUserinfo(ctx context.Context, address, accessToken string) (map[string]any, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Authorization", "Bearer "+accessToken)
-	request.Header.Set("Accept", "application/json")
-	response, err := p.client.Do(request)
-	if err != nil {
-		if cause, ok := errors.AsType[*url.Error](err); ok {
-			return nil, withoutURL(cause)
-		}
-		return nil, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the answer's status is %d", response.StatusCode)
-	}
-	if mediaType, _, err := mime.ParseMediaType(response.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
-		return nil, errors.New("the answer is not application/json")
-	}
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
-	claims, err := decodeClaims(body)
-	if err != nil {
-		return nil, errors.New("the answer is no JSON object")
-	}
-	return claims, nil
 }
 
 // endSessionURL is where RP-initiated logout goes on (OpenID Connect RP-Initiated Logout 1.0, section 2), or "" if the

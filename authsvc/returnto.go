@@ -146,7 +146,7 @@ func parseHostPort(scheme, authority string) (hostPort, error) {
 	host, port := lowerASCII(authority), ""
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
 		host, port = host[:i], host[i+1:]
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' || port[0] == '+' {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' {
 			return hostPort{}, errors.New("its port is no number from 1 to 65535")
 		}
 	} else {
@@ -211,6 +211,9 @@ type hostPattern struct {
 func parseHostPattern(entry string) (hostPattern, error) {
 	text := lowerASCII(strings.TrimSpace(entry))
 	var p hostPattern
+	if strings.Contains(text, "/") {
+		return hostPattern{}, errors.New("it has a scheme or a path")
+	}
 	if rest, ok := strings.CutPrefix(text, "*."); ok {
 		text, p.subdomains = rest, true
 	} else if rest, ok := strings.CutPrefix(text, "."); ok {
@@ -244,14 +247,18 @@ func (p hostPattern) matches(at hostPort) bool {
 	return at.host == p.host || p.subdomains && strings.HasSuffix(at.host, "."+p.host)
 }
 
-// lowerASCII lowers A to Z only: strings.ToLower would turn the Kelvin sign into a plain k.
+// lowerASCII lowers A to Z only and leaves every other byte as it is: strings.ToLower would turn the Kelvin sign into a plain k.
 func lowerASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + ('a' - 'A')
+	if !strings.ContainsFunc(s, func(r rune) bool { return 'A' <= r && r <= 'Z' }) {
+		return s
+	}
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + ('a' - 'A')
 		}
-		return r
-	}, s)
+	}
+	return string(b)
 }
 
 // shorten gives up what is least dear in a return address that does not fit: its query, then its path.

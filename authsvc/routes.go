@@ -2,7 +2,9 @@ package authsvc
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -116,11 +118,19 @@ func (s *Service) recoverPanic(w http.ResponseWriter, r *http.Request) {
 	info := infoOf(r)
 	s.metrics.panics.Inc()
 	s.log.Error().Str("request_id", info.id).Str("endpoint", info.endpoint).
-		Interface("panic", cause).Bytes("stack", debug.Stack()).Msg("panic")
+		Str("panic", panicText(cause)).Bytes("stack", debug.Stack()).Msg("panic")
 	if info.endpoint == "/auth" {
 		s.metrics.decisions.WithLabelValues(Unavailable.String(), "panic").Inc()
 		answer(w, s.site.Load(), decision{Reason: "panic"}, "")
 		return
 	}
 	s.writePage(w, r, http.StatusInternalServerError, s.homePage(pages.Internal))
+}
+
+// panicText tells what is safe to tell of a panic: its kind, and the text of the runtime's own errors.
+func panicText(cause any) string {
+	if err, ok := cause.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", cause)
 }

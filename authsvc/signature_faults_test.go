@@ -273,7 +273,7 @@ func TestKeyFetchesAreBounded(t *testing.T) {
 
 	clock := time.Now()
 	keys := &keySet{url: r.provider.URL(idptest.JWKS), client: r.replicas[0].client, algorithms: signatureAlgorithms(nil), now: func() time.Time { return clock }}
-	if err := keys.load(t.Context()); err != nil {
+	if err := keys.fetch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r.provider.ForgetRequests()

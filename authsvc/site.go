@@ -34,7 +34,7 @@ type site struct {
 	headers     []identityHeader
 	tokens      bool // a header carries one
 	groupsClaim []string
-	userHeader  string // the claim that the user header carries
+	userClaim   string // what the user header carries
 
 	returns       returnPolicy
 	returnDefault string
@@ -77,7 +77,7 @@ func newSite(c *Config, store session.Store, now func() time.Time, client *http.
 		trusted:     c.TrustedPrefixes(),
 		headers:     identityHeaders(c.Headers),
 		groupsClaim: c.OIDC.GroupsClaim,
-		userHeader:  "sub",
+		userClaim:   "sub",
 		provider: &provider{
 			issuer: c.OIDC.Issuer, client: client, now: now, discovered: discovered,
 			authParams: c.OIDC.AuthParams, formPost: c.OIDC.ResponseMode == "form_post", insecureHTTP: c.OIDC.InsecureHTTP,
@@ -92,7 +92,7 @@ func newSite(c *Config, store session.Store, now func() time.Time, client *http.
 	}
 	s.tokens = needsTokens(s.headers)
 	if claim := c.Headers["X-Auth-Request-User"]; claim != "" && !strings.HasPrefix(claim, "@") {
-		s.userHeader = claim
+		s.userClaim = claim
 	}
 	if s.provider.formPost {
 		// The provider's page posts to the callback: a cross-site request, which brings no Lax cookies.

@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,9 +22,15 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return providerError(err, site.startURL(returnTo))
 	}
+	token, tokenErr := site.sessionCookie.read(site.keyring, site.name, r)
 	var login session.Token
 	if logins, err := site.loginCookie.readAll(site.keyring, site.name, r); err == nil {
 		login = logins[0]
+	} else if errors.Is(err, session.ErrLaterFormat) {
+		return laterFormat(err, site.startURL(returnTo))
+	} else if tokenErr == nil {
+		// Tabs that are restored at once after the login cookie has expired all get the same one.
+		login = site.keyring.DeriveToken(session.PurposeLogin, site.name, token)
 	} else {
 		login = site.keyring.NewToken(session.PurposeLogin, site.name)
 	}
@@ -33,7 +40,7 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 	if before := s.restarted(r, site); before.Restarts > 0 {
 		// What the first attempt was to replace: a session that a parallel tab has made since is not.
 		a.Restarts, a.Former = before.Restarts, before.Former
-	} else if token, err := site.sessionCookie.read(site.keyring, site.name, r); err == nil {
+	} else if tokenErr == nil {
 		a.Former = token.ID()
 	}
 	state, shortened := a.seal(site.keyring, site.name)

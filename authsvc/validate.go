@@ -96,8 +96,8 @@ func (v *validator) duration(key string, value, least, most time.Duration) bool 
 }
 
 const (
-	// maxStoreTimeout leaves the rest of a verdict's 150 ms to everything that is not the store.
-	maxStoreTimeout = 140 * time.Millisecond
+	// maxStoreTimeout is a little of the time that a person waits for a login, which asks the store several times.
+	maxStoreTimeout = 2 * time.Second
 	// maxRefreshWait stays below the time that gateways wait for a verdict.
 	maxRefreshWait = 30 * time.Second
 	// maxCookieAge is how long browsers keep a cookie at most (RFC 6265bis, section 5.5).

@@ -46,8 +46,8 @@ func (v *validator) client() {
 	switch {
 	case o.ClientID == "":
 		v.wrong("oidc.client_id", "is missing", "write the ID under which the provider knows this client")
-	case strings.ContainsFunc(o.ClientID, func(r rune) bool { return r <= ' ' || r > '~' }):
-		v.wrong("oidc.client_id", "has a space, or a character that no client ID has", "write printable ASCII (RFC 6749, appendix A.1) in one line")
+	case strings.ContainsFunc(o.ClientID, func(r rune) bool { return r < ' ' || r > '~' }) || strings.TrimSpace(o.ClientID) != o.ClientID:
+		v.wrong("oidc.client_id", "has a space at an end, or a character that no client ID has", "write printable ASCII (RFC 6749, appendix A.1) in one line")
 	}
 	v.clientSecret()
 	if !slices.Contains(o.Scopes, "openid") {

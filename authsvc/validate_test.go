@@ -142,6 +142,7 @@ func TestValidateTrustedProxies(t *testing.T) {
 
 func TestValidateOIDC(t *testing.T) {
 	issuer := func(address string) func(*Config) { return func(c *Config) { c.OIDC.Issuer = address } }
+	client := func(id string) func(*Config) { return func(c *Config) { c.OIDC.ClientID = id } }
 	secretless := func(auth string) func(*Config) {
 		return func(c *Config) { c.OIDC.ClientSecret, c.OIDC.ClientAuth = "", auth }
 	}
@@ -164,8 +165,12 @@ func TestValidateOIDC(t *testing.T) {
 			c.OIDC.Issuer, c.OIDC.InsecureHTTP = "http://id.example.com", true
 		}, warns: "oidc.issuer"},
 
-		{name: "no client", change: func(c *Config) { c.OIDC.ClientID = "" }, key: "oidc.client_id"},
-		{name: "two lines in one", change: func(c *Config) { c.OIDC.ClientID = "app client_secret:hush" }, key: "oidc.client_id"},
+		{name: "no client", change: client(""), key: "oidc.client_id"},
+		{name: "space in the client", change: client("my app")},
+		{name: "space before the client", change: client(" app"), key: "oidc.client_id"},
+		{name: "space after the client", change: client("app "), key: "oidc.client_id"},
+		{name: "two lines in one", change: client("app\nclient_secret:hush"), key: "oidc.client_id"},
+		{name: "no ASCII", change: client("bücher"), key: "oidc.client_id"},
 		{name: "public client", change: secretless(""), warns: "oidc.client_secret"},
 		{name: "public client on purpose", change: secretless("none"), warns: "oidc.client_secret"},
 		{name: "basic without secret", change: secretless("basic"), key: "oidc.client_secret"},
@@ -204,8 +209,10 @@ func TestValidateStore(t *testing.T) {
 		{name: "prefix with star", change: prefix("a*"), key: "store.prefix"},
 		{name: "prefix with slash", change: prefix("a/b"), key: "store.prefix"},
 		{name: "prefix with control", change: prefix("a\x00"), key: "store.prefix"},
-		{name: "longest timeout", change: timeout(140 * time.Millisecond)},
-		{name: "long timeout", change: timeout(141 * time.Millisecond), key: "store.timeout"},
+		{name: "as long as a verdict", change: timeout(135 * time.Millisecond)},
+		{name: "longer than a verdict", change: timeout(136 * time.Millisecond), warns: "store.timeout"},
+		{name: "longest timeout", change: timeout(2 * time.Second), warns: "store.timeout"},
+		{name: "long timeout", change: timeout(2001 * time.Millisecond), key: "store.timeout"},
 		{name: "no timeout", change: timeout(0), key: "store.timeout"},
 		{name: "negative timeout", change: timeout(-time.Second), key: "store.timeout"},
 	}

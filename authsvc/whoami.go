@@ -13,7 +13,7 @@ import (
 func (s *Service) sessionJSON(w http.ResponseWriter, r *http.Request) {
 	s.describe(w, r, func(site *site, d decision) any {
 		session := d.Session
-		user := strings.Join(claimTexts(claim(session, site.userHeader)), ",")
+		user := strings.Join(claimTexts(claim(session, site.userClaim)), ",")
 		return struct {
 			Authenticated bool   `json:"authenticated"`
 			User          string `json:"user"`
