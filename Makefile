@@ -3,8 +3,11 @@
 SHELL := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 INSTALL := sh examples/demo/install.sh
 FUZZTIME ?= 1m
+# Of what go test -v prints: the end of each test, and whatever a test says, below its name.
+PROGRESS := -e '/^=== /{h;d;}' -e '/^PASS$$/d' -e '/^ +--- PASS/d' -e '/^( *--- |ok |FAIL|\?)/b' -e 'x;/./p;s/.*//;x'
 
 .PHONY: help build demo test check fuzz
 
@@ -21,8 +24,9 @@ demo: build ## the whole chain on this machine: Redis, a provider, two replicas,
 	@CHECK=$(CHECK) exec bin/demo -authsvc bin/authsvc
 
 test: build ## everything, with the race detector: real nginx, Redis, Redis Cluster, Chromium, and the demo
-	@$(INSTALL) nginx redis-server chromium nodejs npm
-	go test -race -p 1 -timeout 15m ./...
+	@$(INSTALL) nginx redis-server chromium nodejs npm gcc libc6-dev
+	@echo "go test -race -p 1 -timeout 15m ./..., a line for each test as it ends"; set -o pipefail; \
+	CC=$${CC:-$$(command -v gcc || echo cc)} go test -race -v -p 1 -timeout 15m ./... 2>&1 | sed -uE $(PROGRESS)
 	@$(MAKE) --no-print-directory demo CHECK=1
 
 check: ## format, vet, staticcheck, vet for other systems, known vulnerabilities
@@ -33,6 +37,15 @@ check: ## format, vet, staticcheck, vet for other systems, known vulnerabilities
 	GOOS=darwin GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx
 	go mod verify
 	go mod tidy -diff
+	@echo "govulncheck"; if ! GOBIN="$(CURDIR)/bin" go install $(GOVULNCHECK); then \
+		echo "govulncheck cannot be built here; nobody has looked for known vulnerabilities."; exit 0; \
+	fi; \
+	bin/govulncheck ./...; code=$$?; \
+	case $$code in \
+	0) ;; \
+	3) echo "Known vulnerabilities: see above for the versions that mend them."; exit $$code ;; \
+	*) echo "govulncheck could not look (exit code $$code); nobody has looked for known vulnerabilities." ;; \
+	esac
 
 fuzz: ## every fuzz target for FUZZTIME, one after the other
 	@go list ./... | while read -r package; do \

@@ -12,8 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"authsvc/authsvc"
 )
 
 // Bounds on clients. A gateway reuses its connections, so they may idle; a request must come at once.
@@ -26,7 +24,7 @@ const (
 )
 
 // newListener opens address, host:port or unix:/path, so that errors show before anything runs.
-func newListener(config *authsvc.Config, address, certFile, keyFile string, handler http.Handler) (*listener, error) {
+func newListener(address, certFile, keyFile string, handler http.Handler) (*listener, error) {
 	network := "tcp"
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path

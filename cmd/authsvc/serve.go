@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/signal"
 	"slices"
 	"sync"
@@ -26,7 +27,7 @@ func newServeCommand(s *settings) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the service until SIGTERM",
 		Long: `Runs the service. On SIGTERM or SIGINT it says that it is not ready, serves on for shutdown.delay so
-that gateways notice, and then has shutdown.timeout to finish what is under way.
+that gateways notice, and then has shutdown.timeout to finish what is under way. A second one ends it at once.
 
 Secrets that come from files are read again when the files change.`,
 		Example: `  authsvc serve --config /etc/authsvc.yaml
@@ -42,6 +43,8 @@ Secrets that come from files are read again when the files change.`,
 			}
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
+			// A second signal ends the process at once, as it does where nobody listens for it.
+			context.AfterFunc(ctx, stop)
 			return serve(ctx, s, config, newLogger(config, c.ErrOrStderr()))
 		},
 	}
@@ -50,7 +53,7 @@ Secrets that come from files are read again when the files change.`,
 func newLogger(config *authsvc.Config, stderr io.Writer) zerolog.Logger {
 	out := stderr
 	if config.Log.Format == "console" {
-		out = zerolog.ConsoleWriter{Out: stderr, TimeFormat: time.RFC3339, TimeLocation: time.UTC}
+		out = zerolog.ConsoleWriter{Out: stderr, TimeFormat: time.RFC3339, TimeLocation: time.UTC, NoColor: !isTerminal(stderr)}
 	}
 	zerolog.TimestampFunc = func() time.Time { return time.Now().UTC() }
 	level, err := zerolog.ParseLevel(config.Log.Level)
@@ -58,6 +61,16 @@ func newLogger(config *authsvc.Config, stderr io.Writer) zerolog.Logger {
 		level = zerolog.InfoLevel // Validate knows the levels
 	}
 	return zerolog.New(out).Level(level).With().Timestamp().Logger()
+}
+
+// isTerminal reports whether somebody looks at w, rather than a file or another program.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // serve runs the service until ctx ends, and then drains it.
@@ -81,13 +94,13 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	if err != nil {
 		return err
 	}
-	public, err := newListener(config, config.Listen, config.TLS.CertFile, config.TLS.KeyFile, service.Handler())
+	public, err := newListener(config.Listen, config.TLS.CertFile, config.TLS.KeyFile, service.Handler())
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	listeners := []*listener{public}
 	if config.AdminListen != "" {
-		admin, err := newListener(config, config.AdminListen, "", "", service.AdminHandler())
+		admin, err := newListener(config.AdminListen, "", "", service.AdminHandler())
 		if err != nil {
 			public.Close()
 			return fmt.Errorf("admin_listen: %w", err)
@@ -133,13 +146,14 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 }
 
 // secretsInterval is how often files with secrets are looked at.
-const secretsInterval = 2 * time.Second
+const secretsInterval = time.Second
 
-// followSecrets loads the configuration again and again, and puts secrets that have changed to use. What is bad is
-// told once and changes nothing.
+// followSecrets loads the configuration again and again, and puts secrets that have changed to use once two looks in
+// a row agree on them: the first may have seen a file half written. What is bad is told once and changes nothing.
 func followSecrets(ctx context.Context, s *settings, current *atomic.Pointer[authsvc.Config], service *authsvc.Service, log zerolog.Logger) {
 	ticker := time.NewTicker(secretsInterval)
 	defer ticker.Stop()
+	var seen *authsvc.Config // by the last look, where it differs from what is in use
 	complaint := ""
 	for {
 		select {
@@ -148,23 +162,26 @@ func followSecrets(ctx context.Context, s *settings, current *atomic.Pointer[aut
 		case <-ticker.C:
 		}
 		config, err := s.load()
-		if err == nil && sameSecrets(config, current.Load()) {
-			complaint = ""
-			continue
-		}
-		if err == nil {
+		switch {
+		case err != nil:
+			seen = nil
+		case sameSecrets(config, current.Load()):
+			seen, complaint = nil, ""
+		case seen == nil || !sameSecrets(config, seen):
+			seen = config
+		default:
 			// Only secrets are replaced: every other change takes a restart.
 			next := *current.Load()
 			next.OIDC.ClientSecret, next.Cookie.Secret = config.OIDC.ClientSecret, config.Cookie.Secret
 			next.Store.Password, next.AdminToken = config.Store.Password, config.AdminToken
 			if err = service.ReplaceSecrets(&next); err == nil {
 				current.Store(&next)
+				seen, complaint = nil, ""
 				log.Info().Msg("secrets replaced")
-				continue
 			}
 		}
-		if text := err.Error(); text != complaint {
-			complaint = text
+		if err != nil && err.Error() != complaint {
+			complaint = err.Error()
 			log.Error().Err(err).Msg("the configuration has become bad; the one in use stays")
 		}
 	}

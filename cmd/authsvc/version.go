@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"authsvc/session"
 )
 
 // version is set by the linker: -ldflags "-X main.version=v1.2.3".
@@ -43,7 +45,6 @@ func readBuild() build {
 
 // String returns one line for each fact.
 func (b build) String() string {
-	read, written := recordFormats()
-	return fmt.Sprintf("authsvc %s\ncommit  %s\ngo      %s %s/%s\nrecords read %s, written %s\n",
-		b.version, b.commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, read, written)
+	return fmt.Sprintf("authsvc %s\ncommit  %s\ngo      %s %s/%s\nrecords read %d, written %[6]d\n",
+		b.version, b.commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, session.RecordFormat)
 }

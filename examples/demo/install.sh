@@ -16,6 +16,7 @@ program() {
 	chromium) echo chromium chromium-browser google-chrome ;;
 	redis-tools) echo redis-cli ;;
 	nodejs) echo node ;;
+	gcc | libc6-dev) echo gcc cc ;;
 	*) echo "$1" ;;
 	esac
 }
@@ -91,6 +92,15 @@ install() {
 }
 
 $sudo apt-get update -q || echo "apt-get update failed; trying with the lists that are here." >&2
+# One name that apt-get does not know would keep it from installing the others.
+case "$needed " in
+*" chromium "*)
+	case $(LC_ALL=C apt-cache policy chromium) in
+	*"Candidate: "[!\(]*) ;;
+	*) give_up "There is no package chromium here; Ubuntu has it as a snap. Run: snap install chromium (or install Google Chrome), and then this again." ;;
+	esac
+	;;
+esac
 if [ -n "$needed" ]; then
 	# shellcheck disable=SC2086 # names without spaces, checked above
 	install $needed || {

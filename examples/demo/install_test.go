@@ -20,28 +20,32 @@ func TestInstall(t *testing.T) {
 	for name, row := range map[string]struct {
 		arguments string
 		sudo      string // what sudo does; "": there is none
-		apt       bool
+		apt       string // the version of chromium that it knows; "": there is no apt
 		code      int
 		says      string
 		asked     []string // in this order, by sudo
 	}{
-		"all there":          {"sh --optional sh", "", false, 0, "", nil},
-		"by sudo":            {"sh not-here-1 not-here-2", good, true, 0, "Installing: not-here-1 not-here-2", []string{"apt-get update", "apt-get install -y -q --no-install-recommends not-here-1 not-here-2"}},
-		"optional by sudo":   {"--optional not-here", good, true, 0, "Installing: not-here", []string{"apt-get install -y -q --no-install-recommends not-here"}},
-		"nobody may":         {"not-here", "", true, 1, "run as root: apt-get update && apt-get install -y --no-install-recommends not-here", nil},
-		"nobody need":        {"--optional not-here", "", true, 0, "run as root: apt-get update", nil},
-		"needed fails":       {"not-here", failing, true, 1, "That did not work", []string{"apt-get install"}},
-		"optional fails":     {"sh --optional not-here", failing, true, 0, "going on without it", []string{"apt-get install"}},
-		"another system":     {"not-here", good, false, 1, "There is no apt-get here", nil},
-		"not a name":         {"not;here", good, true, 2, "want names of packages", nil},
-		"not a known option": {"--force", good, true, 2, "want names of packages", nil},
+		"all there":          {"sh --optional sh", "", "", 0, "", nil},
+		"by sudo":            {"sh not-here-1 not-here-2", good, "1.0", 0, "Installing: not-here-1 not-here-2", []string{"apt-get update", "apt-get install -y -q --no-install-recommends not-here-1 not-here-2"}},
+		"optional by sudo":   {"--optional not-here", good, "1.0", 0, "Installing: not-here", []string{"apt-get install -y -q --no-install-recommends not-here"}},
+		"nobody may":         {"not-here", "", "1.0", 1, "run as root: apt-get update && apt-get install -y --no-install-recommends not-here", nil},
+		"nobody need":        {"--optional not-here", "", "1.0", 0, "run as root: apt-get update", nil},
+		"needed fails":       {"not-here", failing, "1.0", 1, "That did not work", []string{"apt-get install"}},
+		"optional fails":     {"sh --optional not-here", failing, "1.0", 0, "going on without it", []string{"apt-get install"}},
+		"a compiler":         {"gcc libc6-dev", good, "1.0", 0, "Installing: gcc libc6-dev", []string{"apt-get install -y -q --no-install-recommends gcc libc6-dev"}},
+		"a browser":          {"not-here chromium", good, "1.0", 0, "Installing: not-here chromium", []string{"apt-get update", "apt-get install -y -q --no-install-recommends not-here chromium"}},
+		"a browser by snap":  {"not-here chromium", good, "(none)", 1, "snap install chromium", []string{"apt-get update"}},
+		"another system":     {"not-here", good, "", 1, "There is no apt-get here", nil},
+		"not a name":         {"not;here", good, "1.0", 2, "want names of packages", nil},
+		"not a known option": {"--force", good, "1.0", 2, "want names of packages", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bin := t.TempDir()
 			asked := filepath.Join(bin, "asked")
 			programs := map[string]string{"id": "echo 1000", "dpkg-query": "exit 1"}
-			if row.apt {
+			if row.apt != "" {
 				programs["apt-get"] = "exit 99" // only sudo may call it
+				programs["apt-cache"] = `printf '%s:\n  Installed: (none)\n  Candidate: ` + row.apt + `\n' "$2"`
 			}
 			if row.sudo != "" {
 				programs["sudo"] = `echo "$*" >>'` + asked + `'; ` + row.sudo
@@ -75,7 +79,7 @@ func TestInstall(t *testing.T) {
 				}
 				rest = after
 			}
-			if row.asked == nil && strings.Contains(string(text), "apt-get") {
+			if strings.Contains(rest, "apt-get") {
 				t.Errorf("sudo was asked\n%s", text)
 			}
 			policyMade, policyGone := strings.Contains(string(text), "tee /usr/sbin/policy-rc.d"), strings.Contains(string(text), "rm -f /usr/sbin/policy-rc.d")
