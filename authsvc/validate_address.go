@@ -90,7 +90,7 @@ func checkListen(address string) error {
 	}
 	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
 		if !strings.HasPrefix(socket, "/") || len(socket) > maxSocketPath {
-			return errors.New("is no absolute path of at most 103 bytes behind unix:")
+			return errors.New("is no absolute path of at most 103 bytes after the word unix and a colon")
 		}
 		return nil
 	}

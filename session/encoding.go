@@ -47,7 +47,7 @@ var encoding, decoding = func() (cbor.EncMode, cbor.DecMode) {
 	}
 	dec, err := cbor.DecOptions{
 		DefaultMapType:  reflect.TypeFor[map[string]any](),
-		IntDec:          cbor.IntDecConvertSigned,
+		IntDec:          cbor.IntDecConvertSignedOrFail,
 		MaxNestedLevels: maxNesting + 2, // the part and its map of claims
 		DupMapKey:       cbor.DupMapKeyEnforcedAPF,
 	}.DecMode()

@@ -201,7 +201,7 @@ func TestClock(t *testing.T) {
 	var running sync.WaitGroup
 	running.Go(func() { s.Run(ctx) })
 	storetest.WaitFor(t, "the clock to be measured", func() error {
-		if ahead := s.Now().Sub(time.Now()); !s.Reached() || ahead.Abs() > time.Second {
+		if ahead := time.Until(s.Now()); !s.Reached() || ahead.Abs() > time.Second {
 			return fmt.Errorf("it is %v ahead", ahead)
 		}
 		return nil
