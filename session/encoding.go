@@ -31,6 +31,9 @@ type identity struct {
 	AuthTime        int64          `cbor:"5,keyasint,omitempty"` // Unix seconds
 	Created         int64          `cbor:"6,keyasint"`           // Unix milliseconds
 	Claims          map[string]any `cbor:"7,keyasint,omitempty"`
+	AccessExpires   int64          `cbor:"8,keyasint,omitempty"` // Unix milliseconds
+	AccessLife      int64          `cbor:"9,keyasint,omitempty"` // milliseconds
+	Refreshable     bool           `cbor:"10,keyasint,omitempty"`
 }
 
 type tokens struct {
@@ -64,6 +67,10 @@ func encodeIdentity(s Session) ([]byte, error) {
 	p := identity{
 		Issuer: s.Issuer, Subject: s.Subject, ProviderSession: s.ProviderSession, ACR: s.ACR,
 		Created: s.Created.UnixMilli(), Claims: s.Claims,
+		AccessLife: s.AccessLife.Milliseconds(), Refreshable: s.Refreshable,
+	}
+	if !s.AccessExpires.IsZero() {
+		p.AccessExpires = s.AccessExpires.UnixMilli()
 	}
 	if !s.AuthTime.IsZero() {
 		p.AuthTime = s.AuthTime.Unix()
@@ -79,6 +86,10 @@ func decodeIdentity(plaintext []byte) (Session, error) {
 	s := Session{
 		Issuer: p.Issuer, Subject: p.Subject, ProviderSession: p.ProviderSession, ACR: p.ACR,
 		Created: time.UnixMilli(p.Created), Claims: p.Claims,
+		AccessLife: time.Duration(p.AccessLife) * time.Millisecond, Refreshable: p.Refreshable,
+	}
+	if p.AccessExpires != 0 {
+		s.AccessExpires = time.UnixMilli(p.AccessExpires)
 	}
 	if p.AuthTime != 0 {
 		s.AuthTime = time.Unix(p.AuthTime, 0)

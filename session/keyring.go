@@ -38,6 +38,7 @@ type masterKey struct {
 	name keyName
 	mac  []byte // signs tokens
 	seal []byte // parent of every sealing key
+	hash []byte // names what the store keeps under a name that a dump must not tell
 }
 
 // NewKeyring makes a ring of master keys of MasterKeySize bytes each, the signing key first. There
@@ -54,6 +55,7 @@ func NewKeyring(secrets [][]byte) (*Keyring, error) {
 		key := &masterKey{
 			mac:  derive(secret, nil, "authsvc token mac", sha256.Size),
 			seal: derive(secret, nil, "authsvc seal", sha256.Size),
+			hash: derive(secret, nil, "authsvc names", sha256.Size),
 		}
 		copy(key.name[:], derive(secret, nil, "authsvc key name", keyNameSize))
 		if ring.find(key.name) != nil {
@@ -122,6 +124,21 @@ func (k *Keyring) Derive(purpose string, context, sealed []byte, size int) ([]by
 		return nil, err
 	}
 	return derive(key.seal, context, "authsvc derive "+purpose, size), nil
+}
+
+// Names returns keyed hashes of the parts, one under each key of the ring, the signing key's first: what is kept under a name is written
+// under the first and looked up under all of them, since another replica may sign with another key.
+func (k *Keyring) Names(kind string, parts ...string) [][32]byte {
+	names := make([][32]byte, len(k.keys))
+	for i, key := range k.keys {
+		mac := hmac.New(sha256.New, key.hash)
+		for _, part := range append([]string{kind}, parts...) {
+			writeLength(mac, len(part))
+			mac.Write([]byte(part))
+		}
+		mac.Sum(names[i][:0])
+	}
+	return names
 }
 
 func (key *masterKey) aead(purpose string, context []byte) cipher.AEAD {

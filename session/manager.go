@@ -12,6 +12,13 @@ import (
 type Manager struct {
 	Store   Store
 	Keyring *Keyring
+	// Slots and Index are needed to end sessions by user or by provider session; without an Index sessions are on no list.
+	Slots Slots
+	Index Index
+	// Endings, unless nil, takes care of sessions whose end the store could not confirm.
+	Endings *Endings
+	// MaxPerUser is how many sessions a user keeps, the newest; 0 means any number.
+	MaxPerUser int
 	// Site is the name of the site; sessions of another site are not found.
 	Site string
 	// IdleTimeout ends a session that is not used, AbsoluteTimeout one that is.
@@ -41,19 +48,12 @@ func (m *Manager) Begin(ctx context.Context, s Session, t Tokens) (Token, Sessio
 	now := m.now()
 	s.ID, s.Version, s.Site = token.ID(), 1, m.Site
 	s.Created, s.Expires = now, now.Add(m.AbsoluteTimeout).Truncate(time.Millisecond)
-	r := Record{ID: s.ID, Version: s.Version, Site: s.Site, Expires: s.Expires, TTL: m.ttl(now, s.Expires)}
-	s.IdleExpires = now.Add(r.TTL)
-
-	plaintext, err := encodeIdentity(s)
+	r, err := m.seal(token, &s, t, now)
 	if err != nil {
 		return Token{}, Session{}, err
 	}
-	r.Identity = m.Keyring.Seal(sealIdentity, token.Secret(), r.associated(PartIdentity), plaintext)
-	if !t.empty() {
-		if plaintext, err = encodeTokens(t); err != nil {
-			return Token{}, Session{}, err
-		}
-		r.Tokens = m.Keyring.Seal(sealTokens, token.Secret(), r.associated(PartTokens), plaintext)
+	if err := m.note(ctx, s); err != nil {
+		return Token{}, Session{}, fmt.Errorf("begin session: index: %w", err)
 	}
 	if err := m.Store.Create(ctx, r); err != nil {
 		return Token{}, Session{}, fmt.Errorf("begin session: %w", err)
@@ -61,9 +61,50 @@ func (m *Manager) Begin(ctx context.Context, s Session, t Tokens) (Token, Sessio
 	return token, s, nil
 }
 
+// Rotate replaces a session that has just been loaded by one with other claims and tokens; who it is, and when it ends, stays. It returns
+// the session as it is now. Errors: ErrVersion when another replica has written meanwhile, ErrNotFound when the session
+// has ended, ErrTooLarge; any other means that nobody can tell whether it was written.
+func (m *Manager) Rotate(ctx context.Context, token Token, s Session, t Tokens) (Session, error) {
+	s.Version++
+	r, err := m.seal(token, &s, t, m.now())
+	if err != nil {
+		return Session{}, err
+	}
+	if err := m.Store.Swap(ctx, r); err != nil {
+		return Session{}, fmt.Errorf("rotate session: %w", err)
+	}
+	return s, nil
+}
+
+// seal makes the record of a session and its tokens, and notes in the session what it has to know of them.
+func (m *Manager) seal(token Token, s *Session, t Tokens, now time.Time) (Record, error) {
+	s.AccessExpires, s.AccessLife, s.Refreshable = t.Expiry, 0, t.RefreshToken != ""
+	if !t.Expiry.IsZero() {
+		s.AccessLife = max(t.Expiry.Sub(now), 0)
+	}
+	r := Record{ID: s.ID, Version: s.Version, Site: s.Site, Expires: s.Expires, TTL: m.ttl(now, s.Expires)}
+	s.IdleExpires = now.Add(r.TTL)
+	plaintext, err := encodeIdentity(*s)
+	if err != nil {
+		return Record{}, err
+	}
+	r.Identity = m.Keyring.Seal(sealIdentity, token.Secret(), r.associated(PartIdentity), plaintext)
+	if t.empty() {
+		return r, nil
+	}
+	if plaintext, err = encodeTokens(t); err != nil {
+		return Record{}, err
+	}
+	r.Tokens = m.Keyring.Seal(sealTokens, token.Secret(), r.associated(PartTokens), plaintext)
+	return r, nil
+}
+
 // Load returns the session that the token opens. Errors: ErrNotFound when there is none or it has
 // expired, ErrCorrupt when it cannot be read; any other, ErrUnknownKey among them, means "cannot tell".
 func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
+	if m.Endings.Has(token.ID()) {
+		return Session{}, fmt.Errorf("%w: it was ended here", ErrNotFound)
+	}
 	r, err := m.Store.Load(ctx, token.ID())
 	if err != nil {
 		return Session{}, fmt.Errorf("load session: %w", err)
@@ -74,6 +115,9 @@ func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
 // LoadWithTokens is Load, with the provider's tokens, which are zero for a session that has none.
 // Errors: as Load.
 func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tokens, error) {
+	if m.Endings.Has(token.ID()) {
+		return Session{}, Tokens{}, fmt.Errorf("%w: it was ended here", ErrNotFound)
+	}
 	r, err := m.Store.LoadWithTokens(ctx, token.ID())
 	if err != nil {
 		return Session{}, Tokens{}, fmt.Errorf("load session: %w", err)
@@ -143,10 +187,31 @@ func (m *Manager) Touch(ctx context.Context, s Session) error {
 	return nil
 }
 
-// End deletes the session. An error means that the store could not confirm it: the session may still live.
+// End deletes the session. An error means that the store could not confirm it: this replica refuses the session from now on
+// and deletes it when the store answers, but on others it may still live.
 func (m *Manager) End(ctx context.Context, id ID) error {
 	if err := m.Store.Delete(ctx, id); err != nil {
+		if m.Endings != nil {
+			m.Endings.add(id, m.AbsoluteTimeout)
+		}
 		return fmt.Errorf("end session: %w", err)
+	}
+	return nil
+}
+
+// EndSession is End for a session that was loaded, which it also takes off its lists. That this fails is no error: an
+// index may list sessions that are gone.
+func (m *Manager) EndSession(ctx context.Context, s Session) error {
+	if err := m.End(ctx, s.ID); err != nil {
+		return err
+	}
+	if m.Index == nil {
+		return nil
+	}
+	for _, g := range groupsOf(s) {
+		for _, name := range m.names(g) {
+			m.Index.Forget(ctx, IndexName{g.Kind, name}, s.ID)
+		}
 	}
 	return nil
 }

@@ -29,6 +29,13 @@ type Session struct {
 	// IdleExpires is when the session ends unless it is used.
 	IdleExpires time.Time
 
+	// AccessExpires is the end of the access token's life, in the store's time, and AccessLife how long it lived from the moment that
+	// it was got; zero when there is no token or its life is unknown.
+	AccessExpires time.Time
+	AccessLife    time.Duration
+	// Refreshable says that there is a refresh token.
+	Refreshable bool
+
 	// Claims are the provider's claims about the user as JSON gives them: strings, bools, int64,
 	// float64, []any, map[string]any and nil.
 	Claims map[string]any

@@ -54,8 +54,8 @@ type Store interface {
 	Delete(ctx context.Context, id ID) error
 }
 
-// SlotName names a slot: Kind is a word of 1 to 32 lower-case letters other than "session" and "tokens", which
-// name the parts of records; Hash is the SHA-256 of what it is about.
+// SlotName names a slot: Kind is a word of 1 to 32 lower-case letters other than those that name the parts of records
+// ("session", "tokens") and lists (KindUser, KindSID); Hash is the SHA-256 of what it is about.
 type SlotName struct {
 	Kind string
 	Hash [32]byte
@@ -65,8 +65,11 @@ var slotKind = regexp.MustCompile(`^[a-z]{1,32}$`)
 
 // Check returns an error unless the kind is one that a slot may have. Every adapter checks by it.
 func (n SlotName) Check() error {
-	if !slotKind.MatchString(n.Kind) || n.Kind == "session" || n.Kind == "tokens" {
-		return fmt.Errorf(`session: a slot's kind is a word of 1 to 32 lower-case letters other than "session" and "tokens", not %q`, n.Kind)
+	switch {
+	case !slotKind.MatchString(n.Kind):
+		return fmt.Errorf("session: a slot's kind is a word of 1 to 32 lower-case letters, not %q", n.Kind)
+	case n.Kind == "session", n.Kind == "tokens", n.Kind == KindUser, n.Kind == KindSID:
+		return fmt.Errorf("session: %q is no kind of a slot: records and lists have it", n.Kind)
 	}
 	return nil
 }
@@ -95,4 +98,39 @@ type Slots interface {
 
 	// ReadSlot returns what holds the slot. Errors: ErrNotFound.
 	ReadSlot(ctx context.Context, name SlotName) ([]byte, error)
+}
+
+// IndexName names a list of sessions: Kind is a short lower-case word ("user", "sid"), Hash a keyed hash of what they have in
+// common, so that a dump of the store tells nobody whose they are.
+type IndexName struct {
+	Kind string
+	Hash [32]byte
+}
+
+// IndexEntry is a session on a list. The record may be gone by now: an index is a superset of the sessions that live, and none is
+// trusted without its record.
+type IndexEntry struct {
+	ID ID
+	// Expires is the absolute end of the session, to the millisecond.
+	Expires time.Time
+	// Details are sealed, at most MaxIndexDetails bytes; may be empty.
+	Details []byte
+}
+
+// MaxIndexDetails bounds the details of an entry, in bytes.
+const MaxIndexDetails = 1024
+
+// Index finds the sessions that have a user or a provider's session in common. Safe for concurrent use. Errors and deadlines are as for
+// Store: an error means "cannot tell", and the list may or may not have changed. A list lives as long as its longest entry; entries that have
+// expired are dropped by the next Note.
+type Index interface {
+	// Note puts a session on each of the lists, replacing an entry of the same ID. It is called before the record is created, so that
+	// no record lives that the index does not know.
+	Note(ctx context.Context, names []IndexName, entry IndexEntry) error
+
+	// Noted returns the entries of a list that have not expired, the one that ends first first; none is no error.
+	Noted(ctx context.Context, name IndexName) ([]IndexEntry, error)
+
+	// Forget takes a session off a list. That it is not there is no error.
+	Forget(ctx context.Context, name IndexName, id ID) error
 }

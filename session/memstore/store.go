@@ -13,14 +13,15 @@ import (
 	"authsvc/session"
 )
 
-// Store keeps records and slots in memory. It is safe for concurrent use.
+// Store keeps records, slots and lists of sessions in memory. It is safe for concurrent use.
 type Store struct {
 	now func() time.Time
 
 	mu      sync.Mutex
 	records map[session.ID]record
 	slots   map[session.SlotName]slot
-	// sweepAt is the number of records and slots at which those that expired are looked for.
+	lists   map[session.IndexName]list
+	// sweepAt is the number of records, slots and lists at which those that expired are looked for.
 	sweepAt int
 }
 
@@ -38,6 +39,7 @@ type slot struct {
 var (
 	_ session.Store = (*Store)(nil)
 	_ session.Slots = (*Store)(nil)
+	_ session.Index = (*Store)(nil)
 )
 
 // New makes an empty store with the clock now; nil means time.Now.
@@ -46,7 +48,8 @@ func New(now func() time.Time) *Store {
 		now = time.Now
 	}
 	return &Store{
-		now: now, records: map[session.ID]record{}, slots: map[session.SlotName]slot{}, sweepAt: minSweep,
+		now: now, records: map[session.ID]record{}, slots: map[session.SlotName]slot{},
+		lists: map[session.IndexName]list{}, sweepAt: minSweep,
 	}
 }
 
@@ -202,7 +205,7 @@ const minSweep = 1024
 // sweep removes what has expired, each time that twice as much is held as after the last time: the memory
 // stays within twice of what lives, and a write costs the same however much that is, on average.
 func (s *Store) sweep(now time.Time) {
-	if len(s.records)+len(s.slots) < s.sweepAt {
+	if s.held() < s.sweepAt {
 		return
 	}
 	for id, held := range s.records {
@@ -215,5 +218,10 @@ func (s *Store) sweep(now time.Time) {
 			delete(s.slots, name)
 		}
 	}
-	s.sweepAt = max(minSweep, 2*(len(s.records)+len(s.slots)))
+	for name, held := range s.lists {
+		s.prune(name, held, now)
+	}
+	s.sweepAt = max(minSweep, 2*s.held())
 }
+
+func (s *Store) held() int { return len(s.records) + len(s.slots) + len(s.lists) }

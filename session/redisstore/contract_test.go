@@ -57,6 +57,13 @@ func instance(s *Store, admin redis.UniversalClient, advance func(t *testing.T, 
 			check(t, admin.RPush(t.Context(), k, "a", "list").Err())
 			check(t, admin.PExpire(t.Context(), k, ttl).Err())
 		},
+		PutOtherList: func(t *testing.T, name session.IndexName, ttl time.Duration) {
+			keys, err := s.indexKeys(name)
+			check(t, err)
+			for _, k := range keys {
+				check(t, admin.Set(t.Context(), k, "text", ttl).Err())
+			}
+		},
 		Persist: func(t *testing.T, id session.ID) {
 			for _, k := range s.recordKeys(id) {
 				check(t, admin.Persist(t.Context(), k).Err())

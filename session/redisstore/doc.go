@@ -12,7 +12,7 @@
 //
 // A user for this service needs the keys of its prefix and these commands, and no others:
 //
-//	ACL SETUSER authsvc on >password ~authsvc:* resetchannels +get +set +del +pttl +pexpire +time +ping +eval +evalsha
+//	ACL SETUSER authsvc on >password ~authsvc:* resetchannels +get +set +del +pttl +pexpire +pexpireat +time +ping +eval +evalsha +zadd +zrem +zrange +hget +hgetall +hset +hdel
 //
 // With a Cluster also +cluster|slots, and +asking for the time of a resharding; with a database other than 0 also +select.
 package redisstore

@@ -157,7 +157,7 @@ func TestLostAnswer(t *testing.T) {
 	r := record(1)
 	second := record(1)
 	second.Version, second.Identity = 2, []byte("second")
-	name := session.SlotName{Kind: "slot"}
+	name, list := session.SlotName{Kind: "slot"}, session.IndexName{Kind: "user"}
 	for _, op := range []struct {
 		name string
 		run  func() error
@@ -179,6 +179,17 @@ func TestLostAnswer(t *testing.T) {
 			}
 			return err
 		}},
+		{"note", func() error {
+			return s.Note(t.Context(), []session.IndexName{list}, session.IndexEntry{ID: r.ID, Expires: r.Expires})
+		}},
+		{"noted", func() error {
+			entries, err := s.Noted(t.Context(), list)
+			if err == nil && len(entries) != 1 {
+				err = fmt.Errorf("%d entries are there", len(entries))
+			}
+			return err
+		}},
+		{"forget", func() error { return s.Forget(t.Context(), list, r.ID) }},
 		{"delete", func() error { return s.Delete(t.Context(), r.ID) }},
 	} {
 		var once sync.Once
@@ -188,7 +199,7 @@ func TestLostAnswer(t *testing.T) {
 			return pass, cut
 		}
 		// The script must be known, or the answer that is lost is that it is not.
-		for _, script := range []*redis.Script{createRecord, swapRecord, touchRecord, claimSlot, replaceSlot} {
+		for _, script := range []*redis.Script{createRecord, swapRecord, touchRecord, claimSlot, replaceSlot, noteEntry, readEntries, forgetEntry} {
 			if err := script.Load(t.Context(), server.Client()).Err(); err != nil {
 				t.Fatal(err)
 			}

@@ -2,17 +2,22 @@ package redisstore
 
 import (
 	"encoding/base64"
+	"fmt"
 	"regexp"
 
 	"authsvc/session"
 )
 
 // Key names are made here and nowhere else. Braces are the hash tag by which Redis Cluster keeps the keys
-// of one session, which one script touches, on one node.
+// of one session, or of one list, which one script touches, on one node.
 //
 //	<prefix>:session:{<ID>}    the identity part of a record; exactly one per session
 //	<prefix>:tokens:{<ID>}     its tokens part, if it has one
 //	<prefix>:<kind>:{<hash>}   a slot
+//	<prefix>:user:{<hash>}     the sessions of a user, a sorted set: the 32 bytes of each ID by the Unix ms of its end
+//	<prefix>:sid:{<hash>}      the sessions of a provider's session, likewise
+//	<prefix>:user.details:{<hash>}, <prefix>:sid.details:{<hash>}
+//	                           what is known of those that have details, a hash by ID
 
 const (
 	kindSession = "session"
@@ -29,7 +34,16 @@ func (s *Store) recordKeys(id session.ID) []string {
 	return []string{s.prefix + ":" + kindSession + tag, s.prefix + ":" + kindTokens + tag}
 }
 
-// slotKeys returns the name of a slot's one key. SlotName.Check keeps it apart from those of records.
+// slotKeys returns the name of a slot's one key. SlotName.Check keeps it apart from those of records and lists.
 func (s *Store) slotKeys(name session.SlotName) []string {
 	return []string{s.prefix + ":" + name.Kind + ":{" + base64.RawURLEncoding.EncodeToString(name.Hash[:]) + "}"}
+}
+
+// indexKeys returns the names of a list's two keys, the one with the IDs first. No slot has a kind with a dot.
+func (s *Store) indexKeys(name session.IndexName) ([]string, error) {
+	if name.Kind != session.KindUser && name.Kind != session.KindSID {
+		return nil, fmt.Errorf("a list of sessions is of kind %s or %s, not %q", session.KindUser, session.KindSID, name.Kind)
+	}
+	tag := ":{" + base64.RawURLEncoding.EncodeToString(name.Hash[:]) + "}"
+	return []string{s.prefix + ":" + name.Kind + tag, s.prefix + ":" + name.Kind + ".details" + tag}, nil
 }

@@ -50,6 +50,15 @@ func TestRightsAreTheNarrowest(t *testing.T) {
 		if everything(t.Context(), s) == nil {
 			t.Errorf("%s is not needed", right)
 		}
+		lives, err := server.Lives(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key, left := range lives {
+			if left < 0 {
+				t.Errorf("without %s, %s is left without expiry", right, key)
+			}
+		}
 	}
 }
 
@@ -57,6 +66,8 @@ func TestRightsAreTheNarrowest(t *testing.T) {
 func everything(ctx context.Context, s *Store) error {
 	r, second, name := record(1), record(1), session.SlotName{Kind: "slot"}
 	second.Version++
+	list := session.IndexName{Kind: "user"}
+	entry := session.IndexEntry{ID: r.ID, Expires: r.Expires, Details: []byte("details")}
 	for _, op := range []func() error{
 		func() error { return s.Ping(ctx) },
 		func() error { return s.measure(ctx) },
@@ -68,6 +79,9 @@ func everything(ctx context.Context, s *Store) error {
 		func() error { _, _, err := s.Claim(ctx, name, []byte("one"), time.Hour); return err },
 		func() error { _, err := s.Replace(ctx, name, []byte("one"), []byte("two"), time.Hour); return err },
 		func() error { _, err := s.ReadSlot(ctx, name); return err },
+		func() error { return s.Note(ctx, []session.IndexName{list}, entry) },
+		func() error { _, err := s.Noted(ctx, list); return err },
+		func() error { return s.Forget(ctx, list, r.ID) },
 		func() error { return s.Delete(ctx, r.ID) },
 	} {
 		if err := op(); err != nil {

@@ -44,15 +44,20 @@ func TestKeyNames(t *testing.T) {
 	if _, _, err := s.Claim(t.Context(), name, []byte("value"), time.Hour); err != nil {
 		t.Fatal(err)
 	}
+	lists := []session.IndexName{{Kind: "user", Hash: r.ID}, {Kind: "sid", Hash: r.ID}}
+	if err := s.Note(t.Context(), lists, session.IndexEntry{ID: r.ID, Expires: r.Expires, Details: []byte("details")}); err != nil {
+		t.Fatal(err)
+	}
 	client := redis.NewClient(&redis.Options{Addr: server.Addr, DB: 5, Protocol: 2, DisableIdentity: true})
 	defer client.Close()
 	id := "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAc"
-	for _, key := range []string{"my:app:session:{" + id + "}", "my:app:tokens:{" + id + "}", "my:app:browser:{" + id + "}"} {
+	for _, kind := range []string{"session", "tokens", "browser", "user", "user.details", "sid", "sid.details"} {
+		key := "my:app:" + kind + ":{" + id + "}"
 		if n, err := client.Exists(t.Context(), key).Result(); n != 1 || err != nil {
 			t.Errorf("%s is not there, %v", key, err)
 		}
 	}
-	if n, err := client.DBSize(t.Context()).Result(); n != 3 || err != nil {
+	if n, err := client.DBSize(t.Context()).Result(); n != 7 || err != nil {
 		t.Errorf("there are %d keys, %v", n, err)
 	}
 }
@@ -63,6 +68,7 @@ func TestCommands(t *testing.T) {
 	s := open(t, Options{URL: server.URL})
 	r, second, name := record(1), record(1), session.SlotName{Kind: "slot"}
 	second.Version++
+	list, entry := session.IndexName{Kind: "user"}, session.IndexEntry{ID: r.ID, Expires: r.Expires}
 	operations := map[string]func() error{
 		"create":      func() error { return s.Create(t.Context(), r) },
 		"load":        func() error { _, err := s.Load(t.Context(), r.ID); return err },
@@ -72,10 +78,13 @@ func TestCommands(t *testing.T) {
 		"claim":       func() error { _, _, err := s.Claim(t.Context(), name, nil, time.Hour); return err },
 		"replace":     func() error { _, err := s.Replace(t.Context(), name, nil, nil, time.Hour); return err },
 		"read_slot":   func() error { _, err := s.ReadSlot(t.Context(), name); return err },
+		"note":        func() error { return s.Note(t.Context(), []session.IndexName{list}, entry) },
+		"noted":       func() error { _, err := s.Noted(t.Context(), list); return err },
+		"forget":      func() error { return s.Forget(t.Context(), list, r.ID) },
 		"delete":      func() error { return s.Delete(t.Context(), r.ID) },
 		"time":        func() error { return s.measure(t.Context()) },
 	}
-	order := []string{"create", "load", "load_tokens", "swap", "touch", "claim", "replace", "read_slot", "delete", "time"}
+	order := []string{"create", "load", "load_tokens", "swap", "touch", "claim", "replace", "read_slot", "note", "noted", "forget", "delete", "time"}
 	for _, op := range order { // so that every script is known
 		if err := operations[op](); err != nil {
 			t.Fatalf("%s: %v", op, err)

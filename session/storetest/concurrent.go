@@ -29,6 +29,8 @@ func RunConcurrent(t *testing.T, h Harness) {
 		}},
 		{"one of many claims wins", manyClaim},
 		{"no replace is lost", manyReplace},
+		{"no entry is lost or comes back", manyNote},
+		{"an entry is seen whole", manyNoteOne},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			f := h.begin(t)

@@ -14,6 +14,7 @@ import (
 type Store interface {
 	session.Store
 	session.Slots
+	session.Index
 }
 
 // Harness makes stores for the suites.
@@ -43,6 +44,8 @@ type Instance struct {
 	PutOther func(t *testing.T, id session.ID, part session.Part, ttl time.Duration)
 	// Persist takes away a record's expiry; nil where that cannot be.
 	Persist func(t *testing.T, id session.ID)
+	// PutOtherList stores something that is no list under a list's names; nil where that cannot be.
+	PutOtherList func(t *testing.T, name session.IndexName, ttl time.Duration)
 	// Lives tells everything that the store holds, by name, and how long it has to live; negative means for ever. It
 	// may be called from several goroutines.
 	Lives func(ctx context.Context) (map[string]time.Duration, error)

@@ -16,11 +16,11 @@ type subtest struct {
 	run  func(t *testing.T, f fixture)
 }
 
-// Run checks every sentence of the contracts of session.Store and session.Slots.
+// Run checks every sentence of the contracts of session.Store, session.Slots and session.Index.
 func Run(t *testing.T, h Harness) {
 	for area, subtests := range map[string][]subtest{
 		"load": loadTests, "create": createTests, "swap": swapTests, "touch": touchTests, "delete": deleteTests,
-		"slots": slotTests, "context": contextTests,
+		"slots": slotTests, "index": indexTests, "context": contextTests,
 	} {
 		for _, s := range subtests {
 			t.Run(area+"/"+s.name, func(t *testing.T) {
@@ -188,7 +188,7 @@ type operation struct {
 func (f fixture) operations() []operation {
 	r := f.record(f.long)
 	second := next(r)
-	slot := newSlot("kind")
+	slot, list, entry := newSlot("kind"), newList("user"), f.entry(f.long)
 	return []operation{
 		{"Create", func(ctx context.Context) error { return f.Store.Create(ctx, r) }},
 		{"Load", func(ctx context.Context) error { _, err := f.Store.Load(ctx, r.ID); return err }},
@@ -201,6 +201,11 @@ func (f fixture) operations() []operation {
 			return must(nil, replaced, err)
 		}},
 		{"ReadSlot", func(ctx context.Context) error { _, err := f.Store.ReadSlot(ctx, slot); return err }},
+		{"Note", func(ctx context.Context) error {
+			return f.Store.Note(ctx, []session.IndexName{list, newList("sid")}, entry)
+		}},
+		{"Noted", func(ctx context.Context) error { _, err := f.Store.Noted(ctx, list); return err }},
+		{"Forget", func(ctx context.Context) error { return f.Store.Forget(ctx, list, entry.ID) }},
 		{"Delete", func(ctx context.Context) error { return f.Store.Delete(ctx, r.ID) }},
 	}
 }
@@ -228,6 +233,8 @@ func runFault(t *testing.T, h Harness, fault func(t *testing.T, in Instance) fun
 	if err := must(f.Store.Claim(t.Context(), slot, []byte("kept"), f.long)); err != nil {
 		t.Fatal(err)
 	}
+	list := newList("user")
+	entry := f.note(t, f.entry(f.long), list)
 
 	repair := fault(t, f.Instance)
 	results := make(chan string)
@@ -266,4 +273,5 @@ func runFault(t *testing.T, h Harness, fault func(t *testing.T, in Instance) fun
 	if value, err := f.Store.ReadSlot(t.Context(), slot); err != nil || string(value) != "kept" {
 		t.Errorf("the slot holds %q, %v", value, err)
 	}
+	f.noted(t, list, entry)
 }

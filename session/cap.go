@@ -1,0 +1,80 @@
+package session
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// crossing is how far apart the ends of two sessions lie at most whose logins may not have seen each other.
+const crossing = time.Minute
+
+// KeepNewest ends the oldest sessions of the user of s beyond MaxPerUser; s has just begun and stays. It comes after whatever s replaces has been
+// ended: that one must not take another's place. Errors mean that there may be too many. Logins that finish at the same moment see each other and would end each
+// other: each spares those that are a moment younger, which do the same with it. The index may list sessions that are gone: they are
+// taken off it and do not count. A session that a parallel tab is about to give up does count, for a moment: the oldest may end a login early.
+func (m *Manager) KeepNewest(ctx context.Context, s Session) error {
+	if m.MaxPerUser <= 0 || m.Index == nil {
+		return nil
+	}
+	type listed struct {
+		list  IndexName
+		entry IndexEntry
+	}
+	var all []listed
+	for _, name := range m.names(Group{KindUser, s.Issuer, s.Subject}) {
+		list := IndexName{KindUser, name}
+		entries, err := m.Index.Noted(ctx, list)
+		if err != nil {
+			return fmt.Errorf("sessions of the user: %w", err)
+		}
+		for _, entry := range entries {
+			if entry.ID != s.ID {
+				all = append(all, listed{list, entry})
+			}
+		}
+	}
+	// The newest ends last: all of a site live equally long.
+	slices.SortFunc(all, func(a, b listed) int { return byAge(b.entry, a.entry) })
+	kept := 1 // the new one
+	for _, l := range all {
+		spared := byAge(l.entry, IndexEntry{ID: s.ID, Expires: s.Expires}) > 0 && l.entry.Expires.Before(s.Expires.Add(crossing))
+		if kept < m.MaxPerUser || spared {
+			lives, err := m.lives(ctx, l.entry.ID)
+			if err != nil {
+				return fmt.Errorf("sessions of the user: %w", err)
+			}
+			if lives {
+				kept++
+				continue
+			}
+		} else if err := m.End(ctx, l.entry.ID); err != nil {
+			return err
+		}
+		if err := m.Index.Forget(ctx, l.list, l.entry.ID); err != nil {
+			return fmt.Errorf("sessions of the user: %w", err)
+		}
+	}
+	return nil
+}
+
+// byAge orders sessions from the oldest to the newest, the same way on every replica.
+func byAge(a, b IndexEntry) int {
+	return cmp.Or(a.Expires.Compare(b.Expires), bytes.Compare(a.ID[:], b.ID[:]))
+}
+
+// lives reports whether there is a record that somebody can read, even if only a later release can.
+func (m *Manager) lives(ctx context.Context, id ID) (bool, error) {
+	_, err := m.Store.Load(ctx, id)
+	switch {
+	case err == nil, errors.Is(err, ErrLaterFormat):
+		return true, nil
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrCorrupt):
+		return false, nil
+	}
+	return false, err
+}

@@ -1,0 +1,113 @@
+package session
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What sessions can have in common, by which they are ended together.
+const (
+	// KindUser is one subject of one issuer.
+	KindUser = "user"
+	// KindSID is one session at the provider, the claim "sid".
+	KindSID = "sid"
+)
+
+// Group names sessions that have a user or a provider's session in common: Kind, and the issuer and the subject or sid.
+type Group struct {
+	Kind, Issuer, Value string
+}
+
+// groupsOf returns the groups of a session.
+func groupsOf(s Session) []Group {
+	list := []Group{{KindUser, s.Issuer, s.Subject}}
+	if s.ProviderSession != "" {
+		list = append(list, Group{KindSID, s.Issuer, s.ProviderSession})
+	}
+	return list
+}
+
+// names returns the group's keyed hashes, one under each key of the ring. The site is part of them: a logout of one site
+// ends nothing on another.
+func (m *Manager) names(g Group) [][32]byte {
+	return m.Keyring.Names(g.Kind, m.Site, g.Issuer, g.Value)
+}
+
+// note puts a session on its lists, before its record is created: no session lives that the index does not know.
+func (m *Manager) note(ctx context.Context, s Session) error {
+	if m.Index == nil {
+		return nil
+	}
+	var lists []IndexName
+	for _, g := range groupsOf(s) {
+		lists = append(lists, IndexName{g.Kind, m.names(g)[0]})
+	}
+	return m.Index.Note(ctx, lists, IndexEntry{ID: s.ID, Expires: s.Expires})
+}
+
+// EndGroup ends all sessions of a group that began until now, and returns how many were found. It first leaves a mark, so that a login that is
+// under way and has not stored its session yet finds out that it is too late; then it looks into the index; then it deletes.
+// Errors mean that some sessions may live on: the caller must say so, and may call again.
+func (m *Manager) EndGroup(ctx context.Context, g Group) (found int, err error) {
+	names := m.names(g)
+	if err := m.mark(ctx, g.Kind, names[0]); err != nil {
+		return 0, fmt.Errorf("mark %s as ended: %w", g.Kind, err)
+	}
+	for _, name := range names {
+		list := IndexName{g.Kind, name}
+		entries, err := m.Index.Noted(ctx, list)
+		if err != nil {
+			return found, fmt.Errorf("sessions of %s: %w", g.Kind, err)
+		}
+		for _, entry := range entries {
+			if err := m.End(ctx, entry.ID); err != nil {
+				return found, err
+			}
+			found++
+			if err := m.Index.Forget(ctx, list, entry.ID); err != nil {
+				return found, fmt.Errorf("sessions of %s: %w", g.Kind, err)
+			}
+		}
+	}
+	return found, nil
+}
+
+// Ended reports whether a session of the groups that began at since has been ended meanwhile: by a mark that is not older.
+func (m *Manager) Ended(ctx context.Context, s Session, since time.Time) (bool, error) {
+	for _, g := range groupsOf(s) {
+		for _, name := range m.names(g) {
+			value, err := m.Slots.ReadSlot(ctx, markSlot(g.Kind, name))
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return false, fmt.Errorf("mark of %s: %w", g.Kind, err)
+			}
+			if len(value) != 8 || !time.UnixMilli(int64(binary.BigEndian.Uint64(value))).Before(since.Truncate(time.Millisecond)) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+func markSlot(kind string, name [32]byte) SlotName { return SlotName{Kind: "ended" + kind, Hash: name} }
+
+// mark leaves the present moment, in the store's time, as the end of a group. It lives as long as a session that began before it could.
+func (m *Manager) mark(ctx context.Context, kind string, name [32]byte) error {
+	slot := markSlot(kind, name)
+	value := binary.BigEndian.AppendUint64(nil, uint64(m.now().UnixMilli()))
+	for {
+		held, claimed, err := m.Slots.Claim(ctx, slot, value, m.AbsoluteTimeout)
+		if err != nil || claimed {
+			return err
+		}
+		replaced, err := m.Slots.Replace(ctx, slot, held, value, m.AbsoluteTimeout)
+		if err != nil || replaced {
+			return err
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// leasePoll is how often a replica looks whether another one has renewed the session.
+	leasePoll = 100 * time.Millisecond
+	// storePause is how long nobody tries after the store could not be asked.
+	storePause = time.Second
+	// saveRetryMin and saveRetryMax are the delays between tries to save new tokens while the store does not answer. The longest is
+	// short: once the store answers, another replica would ask the provider with tokens that are spent.
+	saveRetryMin, saveRetryMax = 50 * time.Millisecond, 500 * time.Millisecond
+)
+
+// flight is one renewal under way, or the pause after one that failed. Its result is published once, by closing done, and
+// does not change afterwards.
+type flight struct {
+	renewer *Renewer
+	token   Token
+	seen    Session // as it was when the flight began
+
+	done    chan struct{}
+	session Session // the renewed session; its Version is 0 when there is none
+	tokens  Tokens
+	err     error // ErrNotFound: the session has ended
+}
+
+// landing is how a flight ends: its result for the metrics, "" if it has none of its own; what went wrong; and how long nobody should try
+// again.
+type landing struct {
+	result string
+	err    error
+	pause  time.Duration
+}
+
+// publish lets those who wait go on with the result. Only the first call counts.
+func (f *flight) publish(s Session, t Tokens, err error) {
+	select {
+	case <-f.done:
+	default:
+		f.session, f.tokens, f.err = s, t, err
+		close(f.done)
+	}
+}
+
+// fly renews the session, tells the result, and leaves the flight parked until nobody need wait any longer before the next try.
+func (f *flight) fly() {
+	end := f.renewOrFail()
+	r, id := f.renewer, f.seen.ID
+	if end.result != "" && r.Report != nil {
+		r.Report(end.result, end.err)
+	}
+	f.publish(Session{}, Tokens{}, nil) // whoever still waits has nothing to wait for
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flying--
+	if end.pause <= 0 {
+		delete(r.flights, id)
+		return
+	}
+	r.flights[id] = &flight{done: f.done} // without the session, since many may be parked while a provider is down
+	time.AfterFunc(end.pause, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.flights, id)
+	})
+}
+
+// renewOrFail is renew, with a panic as one more way to fail: no handler is there to answer it.
+func (f *flight) renewOrFail() (end landing) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			end = landing{RefreshFailed, fmt.Errorf("session: panic of type %T during a refresh", cause), defaultPause}
+		}
+	}()
+	return f.renew()
+}
+
+// renew does the work. It may take as long as the session could live, whatever becomes of the request that started it.
+func (f *flight) renew() landing {
+	ctx, cancel := context.WithTimeout(context.Background(), f.seen.Expires.Sub(f.renewer.Manager.now()))
+	defer cancel()
+	lease, end := f.lease(ctx)
+	if lease == nil {
+		return end
+	}
+	stop := lease.keep(ctx)
+	end = f.renewLeased(ctx, lease)
+	stop()
+	if end.pause > 0 {
+		if lease.tookOver {
+			end.pause = max(end.pause, lease.life) // for the late write of the one that vanished: the next try knows nothing of it
+		}
+		lease.pause(ctx, end.pause)
+	} else {
+		lease.release(ctx)
+	}
+	return end
+}
+
+// lease gets the session's lease, or waits for the replica that holds it and takes its result. Without a lease the flight
+// has ended.
+func (f *flight) lease(ctx context.Context) (*heldLease, landing) {
+	r := f.renewer
+	for {
+		lease, ends, err := acquireLease(ctx, r.Slots, f.seen.ID, r.Manager.now, orDefault(r.Lease, defaultLease))
+		switch {
+		case err == nil:
+			return lease, landing{}
+		case errors.Is(err, errPaused):
+			return nil, landing{pause: ends.Sub(r.Manager.now())}
+		case !errors.Is(err, errLeased):
+			return nil, landing{RefreshFailed, err, storePause}
+		}
+		if valid := f.seen.AccessExpires.Sub(r.Manager.now()) - leasePoll; valid > leasePoll {
+			// Nobody waits yet, and whoever loads the session finds the result.
+			return nil, landing{pause: min(valid, ends.Sub(r.Manager.now()))}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, landing{RefreshFailed, ctx.Err(), 0}
+		case <-time.After(leasePoll):
+		}
+		s, t, err := r.Manager.LoadWithTokens(ctx, f.token)
+		if errors.Is(err, ErrNotFound) {
+			f.publish(Session{}, Tokens{}, err)
+			return nil, landing{result: RefreshShared}
+		}
+		if err == nil && s.Version != f.seen.Version {
+			f.publish(s, t, nil)
+			return nil, landing{result: RefreshShared}
+		}
+	}
+}
+
+// renewLeased asks the provider and saves its answer.
+func (f *flight) renewLeased(ctx context.Context, lease *heldLease) landing {
+	r := f.renewer
+	// Now that nobody else is at it: was it done meanwhile?
+	s, t, err := r.Manager.LoadWithTokens(ctx, f.token)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		f.publish(Session{}, Tokens{}, err)
+		return landing{result: RefreshShared}
+	case err != nil:
+		return landing{RefreshFailed, err, storePause}
+	case s.Version != f.seen.Version || !r.Due(s):
+		f.publish(s, t, nil)
+		return landing{result: RefreshShared}
+	}
+	call, cancel := context.WithTimeout(ctx, orDefault(r.Timeout, defaultTimeout))
+	defer cancel()
+	renewed, tokens, err := r.Refresh(call, s, t)
+	switch {
+	case errors.Is(err, ErrRefused):
+		return f.refused(ctx, s, lease, err)
+	case err != nil:
+		pause := orDefault(r.Pause, defaultPause)
+		// Sessions that failed together shall not come back together.
+		return landing{RefreshFailed, err, pause + rand.N(pause/10)}
+	}
+	return f.save(ctx, renewed, tokens)
+}
+
+// refused ends a session whose tokens the provider will not renew, unless it turns out that another replica has renewed
+// them: a rotated refresh token is refused when it comes a second time. A holder that vanished may still write its answer; one more
+// lease is waited for that.
+func (f *flight) refused(ctx context.Context, s Session, lease *heldLease, refusal error) landing {
+	r := f.renewer
+	deadline := r.Manager.now()
+	if lease.tookOver {
+		deadline = deadline.Add(lease.life)
+	}
+	for {
+		now, t, err := r.Manager.LoadWithTokens(ctx, f.token)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			f.publish(Session{}, Tokens{}, err)
+			return landing{result: RefreshShared}
+		case err != nil:
+			return landing{RefreshFailed, err, storePause} // nobody can tell: nothing is ended
+		case now.Version != s.Version:
+			f.publish(now, t, nil)
+			return landing{result: RefreshShared}
+		case !r.Manager.now().Before(deadline):
+			if err := r.Manager.End(ctx, s.ID); err != nil {
+				return landing{RefreshFailed, err, storePause}
+			}
+			f.publish(Session{}, Tokens{}, fmt.Errorf("%w: %w", ErrNotFound, ErrRefused))
+			return landing{result: RefreshRevoked, err: refusal}
+		}
+		select {
+		case <-ctx.Done():
+			return landing{RefreshFailed, ctx.Err(), 0}
+		case <-time.After(leasePoll):
+		}
+	}
+}
+
+// save writes renewed tokens. While the store does not answer they are kept here, where the requests of this replica find them,
+// and tried again until they are saved, refused or the session is over: the old ones are spent.
+func (f *flight) save(ctx context.Context, renewed Session, t Tokens) landing {
+	manager := f.renewer.Manager
+	for delay := saveRetryMin; ; delay = min(2*delay, saveRetryMax) {
+		saved, err := manager.Rotate(ctx, f.token, renewed, t)
+		switch {
+		case err == nil:
+			f.publish(saved, t, nil)
+			return landing{result: RefreshOK}
+		case errors.Is(err, ErrNotFound):
+			f.publish(Session{}, Tokens{}, err) // signed out meanwhile: the new tokens are nobody's
+			return landing{result: RefreshShared}
+		case errors.Is(err, ErrVersion):
+			// Someone else has written, and theirs counts; or it was this flight, and the store's answer was lost.
+			s, now, err := manager.LoadWithTokens(ctx, f.token)
+			if err == nil {
+				f.publish(s, now, nil)
+			}
+			if err == nil && now.AccessToken == t.AccessToken {
+				return landing{result: RefreshOK}
+			}
+			return landing{result: RefreshShared}
+		case errors.Is(err, ErrTooLarge):
+			return landing{RefreshFailed, err, orDefault(f.renewer.Pause, defaultPause)}
+		}
+		unsaved := renewed
+		unsaved.Version++
+		unsaved.AccessExpires = t.Expiry
+		f.publish(unsaved, t, nil)
+		select {
+		case <-ctx.Done():
+			return landing{RefreshFailed, err, 0}
+		case <-time.After(delay):
+		}
+	}
+}
