@@ -46,6 +46,12 @@ func (s *Service) verdict(r *http.Request, site *site) decision {
 	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
 	defer cancel()
 	d, tokens := s.identify(ctx, site, r)
+	if d.Outcome == Allow {
+		if err := site.sessions.Touch(ctx, *d.Session); err != nil {
+			s.metrics.touchFailures.Inc() // the session is as valid as before
+		}
+		d, tokens = s.renew(r.Context(), site, d, tokens)
+	}
 	if d.Outcome != Allow {
 		return d
 	}
@@ -56,9 +62,6 @@ func (s *Service) verdict(r *http.Request, site *site) decision {
 	var dropped int
 	d.Identity, dropped = renderIdentity(site.headers, d.Session, tokens, site.groupsClaim, s.store.Now())
 	s.metrics.identityDropped.Add(float64(dropped))
-	if err := site.sessions.Touch(ctx, *d.Session); err != nil {
-		s.metrics.touchFailures.Inc() // the session is as valid as before
-	}
 	return d
 }
 
@@ -93,7 +96,21 @@ func (s *Service) identify(ctx context.Context, site *site, r *http.Request) (de
 	case err != nil:
 		return decision{Outcome: Unavailable, Reason: "store", Err: err}, tokens
 	}
-	return decision{Outcome: Allow, Reason: "session", Session: &loaded}, tokens
+	return decision{Outcome: Allow, Reason: "session", Session: &loaded, token: token}, tokens
+}
+
+// renew has the session's tokens renewed when they are due, and waits for it only when they have expired. The provider's trouble
+// changes no verdict: the session's claims count until its own end. Only a session that the provider has ended is over.
+func (s *Service) renew(ctx context.Context, site *site, d decision, tokens session.Tokens) (decision, session.Tokens) {
+	if !site.renewer.Due(*d.Session) {
+		return d, tokens
+	}
+	renewed, tokens, err := site.renewer.Renew(ctx, d.token, *d.Session, tokens, site.refreshWait)
+	if err != nil {
+		return decision{Outcome: Login, Reason: "session_revoked"}, session.Tokens{}
+	}
+	d.Session = &renewed
+	return d, tokens
 }
 
 // logDecision writes one line for every verdict that is not a plain allow. It names nobody: who it was can

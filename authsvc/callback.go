@@ -233,6 +233,8 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 	}
 	providerContext, cancel := context.WithTimeout(ctx, callbackProviderTime)
 	defer cancel()
+	// A logout that comes while the provider works ends this login too: its mark will not be older.
+	began := s.store.Now()
 	id, tokens, err := site.provider.exchange(providerContext, meta, code, nonce, verifier)
 	if err != nil {
 		return session.Token{}, providerError(err, again)
@@ -252,7 +254,17 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 	if err != nil {
 		return session.Token{}, storeError(err, again)
 	}
+	ended, err := site.sessions.Ended(ctx, made, began)
+	if err != nil || ended {
+		if endErr := site.sessions.End(ctx, made.ID); endErr != nil || err != nil {
+			return session.Token{}, storeError(errors.Join(err, endErr), again)
+		}
+		return session.Token{}, &pageError{http.StatusForbidden, pages.Page{Kind: pages.AccessDenied, Action: again}, "signed_out_meanwhile", nil}
+	}
 	token, err = s.replaceFormer(ctx, r, site, login, a.Former, token, made)
+	if err == nil && token.ID() == made.ID {
+		err = site.sessions.KeepNewest(ctx, made)
+	}
 	if err != nil {
 		site.sessions.End(context.WithoutCancel(ctx), made.ID) // nobody has its token
 		return session.Token{}, storeError(err, again)

@@ -42,6 +42,7 @@ type decision struct {
 	Outcome Outcome
 	Reason  string
 	Session *session.Session // who is signed in; nil unless known
+	token   session.Token    // by which it was found
 	Err     error            // why, for the operator; nil for a plain verdict
 	// Identity are the values of the site's identity headers, when the outcome is Allow.
 	Identity []string

@@ -17,6 +17,7 @@ type metadata struct {
 	endpoint      oauth2.Endpoint
 	userinfo      string
 	endSession    string
+	revocation    string
 	issInResponse bool // RFC 9207, section 3
 	keys          *keySet
 }
@@ -66,6 +67,7 @@ func (p *provider) discover(ctx context.Context) error {
 		JWKS          string   `json:"jwks_uri"`
 		Userinfo      string   `json:"userinfo_endpoint"`
 		EndSession    string   `json:"end_session_endpoint"`
+		Revocation    string   `json:"revocation_endpoint"`
 		Algorithms    []string `json:"id_token_signing_alg_values_supported"`
 		IssInResponse bool     `json:"authorization_response_iss_parameter_supported"`
 	}
@@ -82,6 +84,7 @@ func (p *provider) discover(ctx context.Context) error {
 		{"jwks_uri", claims.JWKS, true},
 		{"userinfo_endpoint", claims.Userinfo, false},
 		{"end_session_endpoint", claims.EndSession, false},
+		{"revocation_endpoint", claims.Revocation, false},
 	} {
 		if e.address == "" && !e.required {
 			continue
@@ -102,6 +105,7 @@ func (p *provider) discover(ctx context.Context) error {
 		endpoint:      endpoint,
 		userinfo:      claims.Userinfo,
 		endSession:    claims.EndSession,
+		revocation:    claims.Revocation,
 		issInResponse: claims.IssInResponse,
 		keys:          keys,
 	})

@@ -121,7 +121,10 @@ func TestSlowProvider(t *testing.T) {
 	}
 }
 
-// TestExpiresIn looks at the one thing that expires_in decides so far: how long the access token is passed on.
+// withoutRefreshToken makes a provider that gives none, so that nothing renews the access token.
+func withoutRefreshToken(answer map[string]any) { delete(answer, "refresh_token") }
+
+// TestExpiresIn looks at how long an access token is passed on that nothing renews.
 func TestExpiresIn(t *testing.T) {
 	r := newRig(t, 1, func(c *Config) { c.Headers["X-Auth-Request-Access-Token"] = "@access_token" })
 	for name, test := range map[string]struct {
@@ -134,6 +137,7 @@ func TestExpiresIn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r.t = t
 			r.provider.EditTokenResponse(func(answer map[string]any) {
+				withoutRefreshToken(answer)
 				if answer["expires_in"] = test.value; test.value == nil {
 					delete(answer, "expires_in")
 				}

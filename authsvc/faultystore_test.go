@@ -3,6 +3,8 @@ package authsvc
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,20 +14,32 @@ import (
 
 var errStoreDown = errors.New("the store is down")
 
-// faultyStore is a store that can be down, and that counts what it is asked and what it keeps.
+// faultyStore is a store that can be down, in whole or in part, and that counts what it is asked and what it keeps.
 type faultyStore struct {
 	*memstore.Store
 	down     atomic.Bool
 	commands atomic.Int64
 	records  atomic.Int64 // created less deleted
+
+	mu      sync.Mutex
+	refused []string // operations that fail
 }
 
-func (f *faultyStore) ask() error {
+func (f *faultyStore) ask(operation string) error {
 	f.commands.Add(1)
-	if f.down.Load() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down.Load() || slices.Contains(f.refused, operation) {
 		return errStoreDown
 	}
 	return nil
+}
+
+// refuse makes the operations of these names fail, and no others.
+func (f *faultyStore) refuse(operations ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refused = operations
 }
 
 func (f *faultyStore) Reached() bool { return true }
@@ -38,21 +52,21 @@ func (f *faultyStore) Ping(ctx context.Context) error {
 }
 
 func (f *faultyStore) Load(ctx context.Context, id session.ID) (session.Record, error) {
-	if err := f.ask(); err != nil {
+	if err := f.ask("load"); err != nil {
 		return session.Record{}, err
 	}
 	return f.Store.Load(ctx, id)
 }
 
 func (f *faultyStore) LoadWithTokens(ctx context.Context, id session.ID) (session.Record, error) {
-	if err := f.ask(); err != nil {
+	if err := f.ask("loadwithtokens"); err != nil {
 		return session.Record{}, err
 	}
 	return f.Store.LoadWithTokens(ctx, id)
 }
 
 func (f *faultyStore) Create(ctx context.Context, r session.Record) error {
-	if err := f.ask(); err != nil {
+	if err := f.ask("create"); err != nil {
 		return err
 	}
 	err := f.Store.Create(ctx, r)
@@ -62,15 +76,22 @@ func (f *faultyStore) Create(ctx context.Context, r session.Record) error {
 	return err
 }
 
+func (f *faultyStore) Swap(ctx context.Context, r session.Record) error {
+	if err := f.ask("swap"); err != nil {
+		return err
+	}
+	return f.Store.Swap(ctx, r)
+}
+
 func (f *faultyStore) Touch(ctx context.Context, id session.ID, ttl time.Duration) error {
-	if err := f.ask(); err != nil {
+	if err := f.ask("touch"); err != nil {
 		return err
 	}
 	return f.Store.Touch(ctx, id, ttl)
 }
 
 func (f *faultyStore) Delete(ctx context.Context, id session.ID) error {
-	if err := f.ask(); err != nil {
+	if err := f.ask("delete"); err != nil {
 		return err
 	}
 	if _, err := f.Store.Load(ctx, id); err == nil {
@@ -80,22 +101,43 @@ func (f *faultyStore) Delete(ctx context.Context, id session.ID) error {
 }
 
 func (f *faultyStore) Claim(ctx context.Context, name session.SlotName, value []byte, ttl time.Duration) ([]byte, bool, error) {
-	if err := f.ask(); err != nil {
+	if err := f.ask("claim"); err != nil {
 		return nil, false, err
 	}
 	return f.Store.Claim(ctx, name, value, ttl)
 }
 
 func (f *faultyStore) Replace(ctx context.Context, name session.SlotName, old, value []byte, ttl time.Duration) (bool, error) {
-	if err := f.ask(); err != nil {
+	if err := f.ask("replace"); err != nil {
 		return false, err
 	}
 	return f.Store.Replace(ctx, name, old, value, ttl)
 }
 
 func (f *faultyStore) ReadSlot(ctx context.Context, name session.SlotName) ([]byte, error) {
-	if err := f.ask(); err != nil {
+	if err := f.ask("readslot"); err != nil {
 		return nil, err
 	}
 	return f.Store.ReadSlot(ctx, name)
+}
+
+func (f *faultyStore) Note(ctx context.Context, names []session.IndexName, entry session.IndexEntry) error {
+	if err := f.ask("note"); err != nil {
+		return err
+	}
+	return f.Store.Note(ctx, names, entry)
+}
+
+func (f *faultyStore) Noted(ctx context.Context, name session.IndexName) ([]session.IndexEntry, error) {
+	if err := f.ask("noted"); err != nil {
+		return nil, err
+	}
+	return f.Store.Noted(ctx, name)
+}
+
+func (f *faultyStore) Forget(ctx context.Context, name session.IndexName, id session.ID) error {
+	if err := f.ask("forget"); err != nil {
+		return err
+	}
+	return f.Store.Forget(ctx, name, id)
 }

@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+
+	"authsvc/session"
 )
 
 // clockSkew is how far the provider's clock and the store's may differ.
@@ -41,6 +44,9 @@ type idTokenCheck struct {
 	nonce       string
 	accessToken string
 	now         time.Time
+	// former is the session that a refresh renews, and formerIDToken what it was made of; nil at a login.
+	former        *session.Session
+	formerIDToken string
 }
 
 // verify does the checks of OpenID Connect Core 1.0, section 3.1.3.7; the numbers are its steps.
@@ -105,8 +111,11 @@ func (c idTokenCheck) verify(ctx context.Context, raw string) (verifiedID, error
 			return fail("nbf lies in the future; compare the provider's clock with the store's")
 		}
 	}
-	// 11.
-	if nonce, _ := claims["nonce"].(string); nonce == "" || nonce != c.nonce {
+	if c.former != nil {
+		if err := c.checkRenewal(claims, audience); err != nil {
+			return verifiedID{}, err
+		}
+	} else if nonce, _ := claims["nonce"].(string); nonce == "" || nonce != c.nonce { // 11.
 		return fail("nonce is missing or of another login")
 	}
 	// Section 3.1.3.6.
@@ -150,6 +159,43 @@ type watchedKeys struct {
 func (k *watchedKeys) VerifySignature(ctx context.Context, jwt string) (payload []byte, err error) {
 	payload, k.err = k.KeySet.VerifySignature(ctx, jwt)
 	return payload, k.err
+}
+
+// checkRenewal does the checks of OpenID Connect Core 1.0, section 12.2, against the ID token that is renewed. That one was checked when
+// it came, and has been under seal since.
+func (c idTokenCheck) checkRenewal(claims map[string]any, audience []string) error {
+	fail := func(what string) error { return fmt.Errorf("%w: renewed ID token: %s", errProviderAnswer, what) }
+	former, err := payloadOf(c.formerIDToken)
+	if err != nil {
+		return fail("there is no former one to hold it against")
+	}
+	if claims["sub"] != c.former.Subject || claims["iss"] != c.former.Issuer {
+		return fail("it is about someone else")
+	}
+	if !slices.Equal(audience, claimTexts(former["aud"])) {
+		return fail("aud has changed")
+	}
+	if nonce, has := claims["nonce"]; has && nonce != former["nonce"] {
+		return fail("nonce has changed")
+	}
+	renewed, has := numericDate(claims["auth_time"])
+	if original, had := numericDate(former["auth_time"]); has && had && renewed.After(original.Add(clockSkew)) {
+		return fail("auth_time is not the original one")
+	}
+	return nil
+}
+
+// payloadOf returns the claims of a JWT without checking anything.
+func payloadOf(jwt string) (map[string]any, error) {
+	parts := strings.Split(jwt, ".")
+	if len(parts) != 3 {
+		return nil, errors.New("no JWT")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil, err
+	}
+	return decodeClaims(payload)
 }
 
 // numericDate reads a NumericDate (RFC 7519, section 2) between 1970 and the year 9999.

@@ -101,6 +101,7 @@ func TestPersistedRecord(t *testing.T) {
 	service := r.another(config, &persistStore{faultyStore: r.store, kept: map[session.ID]session.Record{}})
 	service.Run(t.Context())
 	r.replicas[0] = service
+	r.provider.EditTokenResponse(withoutRefreshToken) // a refresh would find that the underlying store forgets
 	b := r.browser()
 	b.signIn()
 	r.advance(12*time.Hour - time.Minute)

@@ -249,43 +249,6 @@ func TestRestarts(t *testing.T) {
 	})
 }
 
-func TestLogout(t *testing.T) {
-	r := newRig(t, 3, nil)
-	b := r.browser()
-	b.signIn()
-	old := b.sessionCookie()
-	if reply := b.get("/logout"); reply.StatusCode != http.StatusOK || b.auth("").StatusCode != http.StatusOK {
-		t.Fatalf("GET /logout: %s, and it must not sign out", reply.Status)
-	}
-	if reply := b.do(http.MethodPost, "/logout", http.Header{"Sec-Fetch-Site": {"cross-site"}}); reply.StatusCode != http.StatusForbidden {
-		t.Fatalf("cross-site POST /logout: %s", reply.Status)
-	}
-
-	r.store.down.Store(true)
-	reply := b.do(http.MethodPost, "/logout", nil)
-	r.store.down.Store(false)
-	if reply.StatusCode != http.StatusServiceUnavailable || reply.Header.Get("Retry-After") == "" || len(reply.Cookies()) != 0 {
-		t.Fatalf("store down: %s with %d cookies", reply.Status, len(reply.Cookies()))
-	}
-	if reply := b.auth(""); reply.StatusCode != http.StatusOK {
-		t.Fatalf("after a logout that was not confirmed: %s", reply.Status)
-	}
-
-	reply = b.do(http.MethodPost, "/logout", nil)
-	if reply.StatusCode != http.StatusOK || reply.Request.URL.Path != "/signed_out" {
-		t.Fatalf("POST /logout ended with %s at %s", reply.Status, reply.Request.URL.Path)
-	}
-	if n := r.provider.Count(idptest.EndSession); n != 1 {
-		t.Errorf("the provider saw %d logouts", n)
-	}
-	if reply := r.withCookie(old); reply.StatusCode != http.StatusUnauthorized {
-		t.Errorf("the old cookie: %s", reply.Status)
-	}
-	if n := r.store.records.Load(); n != 0 {
-		t.Errorf("%d records", n)
-	}
-}
-
 // TestTabsRestoredTheNextMorning opens tabs at once in a browser whose login cookie has expired and whose session has ended: all of
 // them get the same login cookie, made from the session cookie that they show.
 func TestTabsRestoredTheNextMorning(t *testing.T) {

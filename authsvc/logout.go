@@ -33,7 +33,7 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), logoutTime)
 	defer cancel()
-	idToken, err := s.endSession(ctx, site, r)
+	ended, err := s.endSessions(ctx, site, r)
 	if err != nil {
 		// Whoever asked to be signed out must not believe that they are.
 		question.Kind = pages.LogoutUnavailable
@@ -41,33 +41,45 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	site.sessionCookie.expire(w, r)
 	target := site.publicURL + "/signed_out"
-	if meta != nil && idToken != "" {
-		if address := site.provider.endSessionURL(meta, idToken, target); address != "" {
+	if meta != nil && len(ended) > 0 {
+		for _, tokens := range ended {
+			if err := site.provider.revoke(ctx, meta, tokens.RefreshToken); err != nil {
+				s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("signed out, but the provider keeps the grant")
+			}
+		}
+		if address := site.provider.endSessionURL(meta, ended[0].IDToken, target); address != "" {
 			target = address
 		}
 	}
-	s.log.Info().Str("request_id", infoOf(r).id).Bool("had_session", idToken != "").Msg("signed out")
+	s.log.Info().Str("request_id", infoOf(r).id).Bool("had_session", len(ended) > 0).Msg("signed out")
 	redirect(w, http.StatusSeeOther, target)
 	return nil
 }
 
-// endSession deletes every session that the browser shows a genuine cookie of, and returns an ID token, by which the provider knows whom to
-// sign out; "" when there is none. An error means that a session may still live.
-func (s *Service) endSession(ctx context.Context, site *site, r *http.Request) (idToken string, err error) {
-	shown, err := site.sessionCookie.readAll(site.keyring, site.name, r)
-	if errors.Is(err, session.ErrLaterFormat) {
-		return "", err
+// endSessions deletes the session of each genuine cookie that the browser sent and returns the tokens of those that were there: by the ID
+// token the provider knows whom to sign out. Of two cookies one may be planted, and nobody can tell which; neither must
+// outlive a logout. An error means that a session may still live.
+func (s *Service) endSessions(ctx context.Context, site *site, r *http.Request) ([]session.Tokens, error) {
+	cookies, err := site.sessionCookie.readAll(site.keyring, site.name, r)
+	switch {
+	case errors.Is(err, session.ErrLaterFormat):
+		return nil, err
+	case err != nil:
+		return nil, nil // no cookie that could open a session
 	}
-	for _, token := range shown {
-		// A record that cannot be read can still be deleted; only the hint is lost.
-		if _, tokens, err := site.sessions.LoadWithTokens(ctx, token); err == nil && idToken == "" {
-			idToken = tokens.IDToken
+	var ended []session.Tokens
+	var failed error
+	for _, token := range cookies {
+		found, tokens, err := site.sessions.LoadWithTokens(ctx, token)
+		if err != nil {
+			// There is none, or what it holds cannot be told: it is refused here and deleted all the same.
+			failed = errors.Join(failed, site.sessions.End(ctx, token.ID()))
+			continue
 		}
-		if err := site.sessions.End(ctx, token.ID()); err != nil {
-			return "", err
-		}
+		ended = append(ended, tokens)
+		failed = errors.Join(failed, site.sessions.EndSession(ctx, found))
 	}
-	return idToken, nil
+	return ended, failed
 }
 
 // signedOut is where a logout ends, also when it went through the provider.

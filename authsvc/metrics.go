@@ -11,6 +11,7 @@ type metrics struct {
 	decisions       *prometheus.CounterVec
 	decisionSeconds *prometheus.HistogramVec
 	logins          *prometheus.CounterVec
+	refreshes       *prometheus.CounterVec
 	shortened       prometheus.Counter
 	identityDropped prometheus.Counter
 	touchFailures   prometheus.Counter
@@ -29,6 +30,9 @@ func newMetrics(registry *prometheus.Registry) metrics {
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "authsvc_logins_total", Help: "Login callbacks by result.",
 		}, []string{"result"}),
+		refreshes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "authsvc_refreshes_total", Help: "Refreshes by result: ok, shared with another replica, revoked by the provider, failed.",
+		}, []string{"result"}),
 		shortened: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_return_addresses_shortened_total", Help: "Return addresses that were too long and lost their query or path.",
 		}),
@@ -42,7 +46,7 @@ func newMetrics(registry *prometheus.Registry) metrics {
 			Name: "authsvc_panics_total", Help: "Panics that were answered with 503 or 500.",
 		}),
 	}
-	registry.MustRegister(m.decisions, m.decisionSeconds, m.logins, m.shortened, m.identityDropped, m.touchFailures, m.panics)
+	registry.MustRegister(m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.touchFailures, m.panics)
 	return m
 }
 

@@ -79,12 +79,17 @@ func (p *provider) exchange(ctx context.Context, m *metadata, code, nonce, verif
 	if err != nil {
 		return verifiedID{}, session.Tokens{}, err
 	}
-	tokens := session.Tokens{AccessToken: token.AccessToken, RefreshToken: token.RefreshToken, IDToken: raw}
+	return id, tokensOf(token, raw, asked), nil
+}
+
+// tokensOf returns the tokens of an answer. The access token's life counts from before the call, by the store's clock: it is never taken
+// for longer than it is.
+func tokensOf(token *oauth2.Token, idToken string, asked time.Time) session.Tokens {
+	t := session.Tokens{AccessToken: token.AccessToken, RefreshToken: token.RefreshToken, IDToken: idToken}
 	if life, told := token.ExpiresIn, token.Extra("expires_in") != nil; told {
-		// Counted from before the call, by the store's clock: never too long.
-		tokens.Expiry = asked.Add(time.Duration(min(max(life, 0), int64(maxTokenLife/time.Second))) * time.Second)
+		t.Expiry = asked.Add(time.Duration(min(max(life, 0), int64(maxTokenLife/time.Second))) * time.Second)
 	}
-	return id, tokens, nil
+	return t
 }
 
 // maxTokenLife bounds what a provider may claim about an access token.
@@ -108,7 +113,7 @@ func classifyExchange(ctx context.Context, err error, failure *readFailure) erro
 		return fmt.Errorf("%w: token endpoint: status %d, error %s%s", class, answer.Response.StatusCode, knownErrorCode(answer.ErrorCode), hint)
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("%w: token endpoint: no answer within %s", errProviderUnavailable, providerTimeout)
+		return fmt.Errorf("%w: token endpoint: no answer in time", errProviderUnavailable)
 	}
 	if cause, ok := errors.AsType[*url.Error](err); ok {
 		return fmt.Errorf("%w: token endpoint: %w", errProviderUnavailable, withoutURL(cause))

@@ -27,13 +27,12 @@ var errBodyTooLarge = errors.New("the provider's answer is too large")
 // system's roots.
 func newProviderClient(caFile string) (*http.Client, error) {
 	transport := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: providerDialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   providerDialTimeout,
-		ResponseHeaderTimeout: providerTimeout,
-		IdleConnTimeout:       60 * time.Second,
-		MaxIdleConnsPerHost:   32,
-		MaxConnsPerHost:       256,
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: providerDialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: providerDialTimeout,
+		IdleConnTimeout:     60 * time.Second,
+		MaxIdleConnsPerHost: 32,
+		MaxConnsPerHost:     256,
 		// The answers carry tokens of one user each; header blocks beyond this are not honest.
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,

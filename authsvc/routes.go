@@ -37,6 +37,7 @@ func (s *Service) routes() []route {
 		{"/logout", getOrPost, s.page(s.logout)},
 		{"/sign_out", getOrPost, s.page(s.logout)},
 		{"/signed_out", get, s.page(s.signedOut)},
+		{"/backchannel-logout", []string{http.MethodPost}, s.backchannelLogout},
 		{"/session", get, s.sessionJSON},
 		{"/userinfo", get, s.userinfoJSON},
 	}

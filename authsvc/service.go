@@ -17,6 +17,7 @@ import (
 type Backend interface {
 	session.Store
 	session.Slots
+	session.Index
 	// Now returns the store's clock, by which everything that replicas share is measured.
 	Now() time.Time
 	// Ping asks the store for a sign of life, within its own short deadline.
@@ -42,6 +43,7 @@ type Service struct {
 	registry *prometheus.Registry
 	metrics  metrics
 	client   *http.Client // for the provider
+	endings  session.Endings
 	site     atomic.Pointer[site]
 	draining atomic.Bool
 }
@@ -54,7 +56,8 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{store: o.Store, log: o.Log, registry: o.Metrics, metrics: newMetrics(o.Metrics), client: client}
-	site, err := newSite(o.Config, o.Store, o.Store.Now, client, new(atomic.Pointer[metadata]))
+	s.endings.Store = o.Store
+	site, err := newSite(o.Config, s, new(atomic.Pointer[metadata]))
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +75,7 @@ func (s *Service) Run(ctx context.Context) {
 // under way end with the old ones. Errors: as New; the old ones stay.
 func (s *Service) ReplaceSecrets(c *Config) error {
 	old := s.site.Load()
-	site, err := newSite(c, s.store, s.store.Now, s.client, old.provider.discovered)
+	site, err := newSite(c, s, old.provider.discovered)
 	if err != nil {
 		return fmt.Errorf("replace secrets: %w", err)
 	}

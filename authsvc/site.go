@@ -25,7 +25,11 @@ type site struct {
 
 	keyring  *session.Keyring
 	sessions *session.Manager
+	renewer  *session.Renewer
 	provider *provider
+	warn     func(error) // tells the operator what nobody else is told
+
+	refreshWait time.Duration // how long a verdict waits for a refresh once the access token has expired
 
 	sessionCookie cookie
 	loginCookie   cookie
@@ -46,7 +50,7 @@ const mainSite = "main"
 
 // newSite makes the site of a configuration that has been validated. What belongs to the whole service and outlives a
 // reload comes from it: the store, its clock, the client for the provider and what was discovered.
-func newSite(c *Config, store session.Store, now func() time.Time, client *http.Client, discovered *atomic.Pointer[metadata]) (*site, error) {
+func newSite(c *Config, service *Service, discovered *atomic.Pointer[metadata]) (*site, error) {
 	public, err := url.Parse(c.PublicURL)
 	if err != nil {
 		return nil, fmt.Errorf("public_url: %w", err)
@@ -63,7 +67,8 @@ func newSite(c *Config, store session.Store, now func() time.Time, client *http.
 		prefix:    public.EscapedPath(),
 		keyring:   keyring,
 		sessions: &session.Manager{
-			Store: store, Keyring: keyring, Site: mainSite, Now: now,
+			Store: service.store, Slots: service.store, Index: service.store, Endings: &service.endings,
+			MaxPerUser: c.Session.MaxPerUser, Keyring: keyring, Site: mainSite, Now: service.store.Now,
 			IdleTimeout: c.Session.IdleTimeout, AbsoluteTimeout: c.Session.AbsoluteTimeout,
 		},
 		sessionCookie: cookie{
@@ -79,7 +84,7 @@ func newSite(c *Config, store session.Store, now func() time.Time, client *http.
 		groupsClaim: c.OIDC.GroupsClaim,
 		userClaim:   "sub",
 		provider: &provider{
-			issuer: c.OIDC.Issuer, client: client, now: now, discovered: discovered,
+			issuer: c.OIDC.Issuer, client: service.client, now: service.store.Now, discovered: discovered,
 			authParams: c.OIDC.AuthParams, formPost: c.OIDC.ResponseMode == "form_post", insecureHTTP: c.OIDC.InsecureHTTP,
 			oauth2: oauth2.Config{
 				ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.ClientSecret.Reveal(), Scopes: c.OIDC.Scopes,
@@ -90,6 +95,12 @@ func newSite(c *Config, store session.Store, now func() time.Time, client *http.
 		returnDefault: c.Redirect.Default,
 		crossOrigin:   http.NewCrossOriginProtection(),
 	}
+	s.warn = func(err error) { service.log.Warn().Err(err).Msg("the refresh goes on with the former claims") }
+	s.renewer = &session.Renewer{
+		Manager: s.sessions, Slots: service.store, Refresh: s.refresh, Before: c.Session.RefreshBefore,
+		Report: service.reportRefresh,
+	}
+	s.refreshWait = c.Session.RefreshWait
 	s.tokens = needsTokens(s.headers)
 	if claim := c.Headers["X-Auth-Request-User"]; claim != "" && !strings.HasPrefix(claim, "@") {
 		s.userClaim = claim

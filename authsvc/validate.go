@@ -119,6 +119,9 @@ func (v *validator) session() {
 	v.duration("session.refresh_before", s.RefreshBefore, 0, century)
 	v.duration("session.refresh_wait", s.RefreshWait, 0, maxRefreshWait)
 	v.duration("session.cache_ttl", s.CacheTTL, 0, century)
+	if s.MaxPerUser < 0 {
+		v.wrong("session.max_per_user", "is negative", "write the number of sessions that a user keeps, or 0 for no cap")
+	}
 }
 
 // remaining checks the keys that stand alone.

@@ -19,7 +19,8 @@ func TestValidateSession(t *testing.T) {
 		{name: "negative refresh_wait", change: set(func(s *Session) { s.RefreshWait = -1 }), key: "session.refresh_wait"},
 		{name: "long refresh_wait", change: set(func(s *Session) { s.RefreshWait = time.Minute }), key: "session.refresh_wait"},
 		{name: "negative cache_ttl", change: set(func(s *Session) { s.CacheTTL = -1 }), key: "session.cache_ttl"},
-		{name: "max_per_user", change: set(func(s *Session) { s.MaxPerUser = 1 }), key: "session.max_per_user"},
+		{name: "max_per_user", change: set(func(s *Session) { s.MaxPerUser = 1 })},
+		{name: "negative max_per_user", change: set(func(s *Session) { s.MaxPerUser = -1 }), key: "session.max_per_user"},
 		{name: "userinfo_interval", change: set(func(s *Session) { s.UserinfoInterval = 1 }), key: "session.userinfo_interval"},
 		{name: "serve_stale", change: set(func(s *Session) { s.ServeStale = 1 }), key: "session.serve_stale"},
 	})

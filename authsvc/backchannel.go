@@ -1,0 +1,110 @@
+package authsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"time"
+
+	"authsvc/session"
+)
+
+const (
+	// maxLogoutBody bounds a back-channel request, in bytes.
+	maxLogoutBody = 128 << 10
+	// backchannelTime bounds the work of one back-channel logout: a user may have many sessions.
+	backchannelTime = 10 * time.Second
+)
+
+// What a logout token's jti is remembered as.
+var (
+	logoutPending = []byte("p")
+	logoutDone    = []byte("d")
+)
+
+// backchannelLogout ends the sessions that the provider says are over (OpenID Connect Back-Channel Logout 1.0, section 2.5). A store that does
+// not answer makes the provider try again: nobody stays signed in because of it.
+func (s *Service) backchannelLogout(w http.ResponseWriter, r *http.Request) {
+	status, code, err := s.endByToken(w, r)
+	w.Header().Set("Cache-Control", "no-store")
+	if err == nil {
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(status)
+		return
+	}
+	event := s.log.Warn()
+	if status >= 500 {
+		event = s.log.Error()
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	event.Err(err).Str("request_id", infoOf(r).id).Int("status", status).Msg("back-channel logout")
+	writeJSON(w, r, status, map[string]string{"error": code})
+}
+
+func (s *Service) endByToken(w http.ResponseWriter, r *http.Request) (status int, code string, err error) {
+	site := s.site.Load()
+	const invalid = "invalid_request"
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/x-www-form-urlencoded" {
+		return http.StatusBadRequest, invalid, errors.New("the content is no form")
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxLogoutBody)
+	if err := r.ParseForm(); err != nil {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			return http.StatusRequestEntityTooLarge, invalid, err
+		}
+		return http.StatusBadRequest, invalid, errors.New("the form is malformed")
+	}
+	if len(r.PostForm["logout_token"]) != 1 {
+		return http.StatusBadRequest, invalid, errors.New("there is not exactly one logout_token")
+	}
+	meta, err := site.provider.ready()
+	if err != nil {
+		return http.StatusServiceUnavailable, "temporarily_unavailable", err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), backchannelTime)
+	defer cancel()
+	token, err := site.provider.verifyLogoutToken(ctx, meta, r.PostForm.Get("logout_token"))
+	if errors.Is(err, errKeysUnavailable) {
+		return http.StatusServiceUnavailable, "temporarily_unavailable", err
+	}
+	if err != nil {
+		return http.StatusBadRequest, invalid, err
+	}
+	ended, err := s.endOnce(ctx, site, token)
+	switch {
+	case errors.Is(err, errLogoutToken):
+		return http.StatusBadRequest, invalid, err
+	case err != nil:
+		return http.StatusServiceUnavailable, "temporarily_unavailable", err
+	}
+	s.log.Info().Str("request_id", infoOf(r).id).Int("sessions", ended).Msg("the provider signed someone out")
+	return http.StatusOK, "", nil
+}
+
+// endOnce ends the sessions that a token names, unless it was seen before, by any replica. One whose work could not be finished may
+// come again.
+func (s *Service) endOnce(ctx context.Context, site *site, token logoutToken) (ended int, err error) {
+	name := session.SlotName{Kind: "jti", Hash: hashOf([]byte(site.name), []byte(site.provider.issuer), []byte(token.id))}
+	life := token.expires.Sub(s.store.Now())
+	held, claimed, err := s.store.Claim(ctx, name, logoutPending, life)
+	if err != nil {
+		return 0, err
+	}
+	if !claimed && string(held) == string(logoutDone) {
+		return 0, fmt.Errorf("%w: it was used before", errLogoutToken)
+	}
+	for _, group := range token.groups {
+		n, err := site.sessions.EndGroup(ctx, group)
+		ended += n
+		if err != nil {
+			return ended, err
+		}
+	}
+	finished, err := s.store.Replace(ctx, name, logoutPending, logoutDone, life)
+	if err == nil && !finished {
+		err = fmt.Errorf("%w: it was used at the same time", errLogoutToken)
+	}
+	return ended, err
+}

@@ -1,0 +1,102 @@
+package authsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"authsvc/session"
+)
+
+// refresh renews a session's tokens (RFC 6749, section 6; OpenID Connect Core 1.0, section 12) and derives its claims again: what the
+// provider says now replaces what it said, and what it leaves out stays. It is the site's session.RefreshFunc.
+func (site *site) refresh(ctx context.Context, s session.Session, t session.Tokens) (session.Session, session.Tokens, error) {
+	p := site.provider
+	meta, err := p.ready()
+	if err != nil {
+		return s, t, err
+	}
+	renewed, token, err := p.renew(ctx, meta, s, t)
+	if errors.Is(err, errKeysUnavailable) {
+		// The former tokens are spent, so that these must be kept; the ID token counts as one that was not given.
+		site.warn(err)
+		renewed, err = nil, nil
+	}
+	if err != nil {
+		return s, t, err
+	}
+	if renewed == nil {
+		renewed = &verifiedID{Subject: s.Subject, Claims: map[string]any{}}
+	}
+	if meta.userinfo != "" && site.lacksClaims(renewed.Claims) {
+		// An answer that is no good is discarded, as at a login; the former claims stay then.
+		if err := p.addUserinfo(ctx, meta, renewed, token.AccessToken); err != nil {
+			site.warn(err)
+		}
+	}
+	claims := maps.Clone(s.Claims)
+	if claims == nil {
+		claims = map[string]any{}
+	}
+	maps.Copy(claims, renewed.Claims)
+	s.Claims = claims
+	return s, token, nil
+}
+
+// renew asks the token endpoint. The ID token is nil when the provider gave no new one. Errors: session.ErrRefused when the provider
+// will never renew these tokens; errKeysUnavailable when nobody can tell whether the new ID token is good, with tokens that are; then
+// errProviderUnavailable and errProviderAnswer.
+func (p *provider) renew(ctx context.Context, meta *metadata, s session.Session, t session.Tokens) (*verifiedID, session.Tokens, error) {
+	ctx, failure := watchReads(oidc.ClientContext(ctx, p.client))
+	asked := p.now()
+	token, err := p.config(meta).TokenSource(ctx, &oauth2.Token{RefreshToken: t.RefreshToken}).Token()
+	if err != nil {
+		if isFinal(err) {
+			return nil, t, fmt.Errorf("%w: %w", session.ErrRefused, classifyExchange(ctx, err, failure))
+		}
+		return nil, t, classifyExchange(ctx, err, failure)
+	}
+	if !strings.EqualFold(token.TokenType, "Bearer") {
+		return nil, t, fmt.Errorf("%w: the token type is not Bearer", errProviderAnswer)
+	}
+	raw, _ := token.Extra("id_token").(string)
+	if raw == "" {
+		return nil, tokensOf(token, t.IDToken, asked), nil // section 12.2: it "might not contain an id_token"
+	}
+	id, err := idTokenCheck{
+		keys: meta.keys, issuer: p.issuer, clientID: p.oauth2.ClientID, accessToken: token.AccessToken, now: p.now(),
+		former: &s, formerIDToken: t.IDToken,
+	}.verify(ctx, raw)
+	if errors.Is(err, errKeysUnavailable) {
+		return nil, tokensOf(token, t.IDToken, asked), err
+	}
+	if err != nil {
+		return nil, t, err
+	}
+	return &id, tokensOf(token, raw, asked), nil
+}
+
+// isFinal reports whether the provider says that these tokens are over (RFC 6749, section 5.2): invalid_grant, or invalid_request, which Dex
+// says. A client that is not accepted is the operator's mistake and ends no session, nor does what a server in trouble says.
+func isFinal(err error) bool {
+	answer, ok := errors.AsType[*oauth2.RetrieveError](err)
+	return ok && answer.Response.StatusCode < 500 && answer.Response.StatusCode != http.StatusTooManyRequests &&
+		(answer.ErrorCode == "invalid_grant" || answer.ErrorCode == "invalid_request")
+}
+
+// reportRefresh counts a refresh, and tells why one failed. A session that the provider has ended is no fault.
+func (s *Service) reportRefresh(result string, err error) {
+	s.metrics.refreshes.WithLabelValues(result).Inc()
+	switch result {
+	case session.RefreshFailed:
+		s.log.Warn().Err(err).Msg("a session could not be refreshed; it passes on its claims, and the next try follows")
+	case session.RefreshRevoked:
+		s.log.Info().Err(err).Msg("the provider has ended a session")
+	}
+}
