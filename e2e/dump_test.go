@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -15,20 +16,40 @@ import (
 	"authsvc/session/storetest"
 )
 
-// dump returns everything that Redis holds.
-func (s *stack) dump() map[string][]byte {
+// dump returns everything that Redis holds: of each key its value, or the members of its list with what is noted of them.
+func (s *stack) dump() map[string][][]byte {
 	s.t.Helper()
-	held := map[string][]byte{}
+	ctx, redis := context.Background(), s.redis.Client()
+	held := map[string][][]byte{}
 	for _, key := range s.keys() {
-		value, err := s.redis.Client().Get(context.Background(), key).Bytes()
+		kind, err := redis.Type(ctx, key).Result()
 		check(s.t, err)
-		held[key] = value
+		switch kind {
+		case "string":
+			value, err := redis.Get(ctx, key).Bytes()
+			check(s.t, err)
+			held[key] = [][]byte{value}
+		case "zset":
+			members, err := redis.ZRangeWithScores(ctx, key, 0, -1).Result()
+			check(s.t, err)
+			for _, member := range members {
+				held[key] = append(held[key], fmt.Append(nil, member.Member), fmt.Append(nil, int64(member.Score)))
+			}
+		case "hash":
+			fields, err := redis.HGetAll(ctx, key).Result()
+			check(s.t, err)
+			for name, value := range fields {
+				held[key] = append(held[key], []byte(name), []byte(value))
+			}
+		default:
+			s.t.Fatalf("%s holds a %s, which this test cannot read", key, kind)
+		}
 	}
 	return held
 }
 
 // guesses are all texts that somebody with a dump might try, as cookies and elsewhere.
-func guesses(held map[string][]byte) map[string]bool {
+func guesses(held map[string][][]byte) map[string]bool {
 	texts := map[string]bool{}
 	add := func(raw []byte) {
 		for _, text := range []string{
@@ -41,25 +62,29 @@ func guesses(held map[string][]byte) map[string]bool {
 		}
 	}
 	const token = 53 // bytes: the length of what a cookie carries
-	for key, value := range held {
+	for key, values := range held {
 		texts[key] = true
 		for _, part := range regexp.MustCompile(`[^:{}]+`).FindAllString(key, -1) {
 			texts[part] = true
 			if hash, err := base64.RawURLEncoding.DecodeString(part); err == nil {
 				add(hash)
-				for _, other := range held { // behind and before what belongs to tokens: format and key name
-					add(append(append([]byte{1}, other[:min(len(other), 4)]...), hash...))
+				for _, others := range held { // behind and before what belongs to tokens: format and key name
+					for _, other := range others {
+						add(append(append([]byte{1}, other[:min(len(other), 4)]...), hash...))
+					}
 				}
 			}
 		}
-		add(value)
-		if strings.Contains(key, ":tokens:") {
-			value = value[:min(len(value), 200)]
-		}
-		for i := range value {
-			texts[base64.RawURLEncoding.EncodeToString(value[i:min(i+token, len(value))])] = true
-			if i%16 == 0 {
-				add(value[i:])
+		for _, value := range values {
+			add(value)
+			if strings.Contains(key, ":tokens:") {
+				value = value[:min(len(value), 200)]
+			}
+			for i := range value {
+				texts[base64.RawURLEncoding.EncodeToString(value[i:min(i+token, len(value))])] = true
+				if i%16 == 0 {
+					add(value[i:])
+				}
 			}
 		}
 	}
@@ -77,15 +102,19 @@ func TestDumpOpensNothing(t *testing.T) {
 	code := queryOf(t, callback).Get("code")
 	held := s.dump()
 	kinds := map[string]int{}
-	for key, value := range held {
+	for key, values := range held {
 		kinds[strings.Split(key, ":")[1]]++
+		value := bytes.Join(values, []byte("\n"))
+		if strings.Contains(key, "alice") || strings.Contains(key, "example.com") {
+			t.Errorf("a key is named %s", key)
+		}
 		for _, secret := range []string{"alice", "bob", "example.com", "staff", "eyJ", s.settings["cookie.secret"], clientSecret} {
-			if strings.Contains(string(value), secret) {
+			if bytes.Contains(value, []byte(secret)) {
 				t.Errorf("%s holds %q in the clear", key, secret)
 			}
 		}
 	}
-	for _, kind := range []string{"session", "tokens", "claim", "slot"} {
+	for _, kind := range []string{"session", "tokens", "claim", "slot", "user", "sid"} {
 		if kinds[kind] != 2 {
 			t.Errorf("there are keys of these kinds: %v; want two of %s", kinds, kind)
 		}

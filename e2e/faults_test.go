@@ -231,6 +231,7 @@ func TestStoreFaults(t *testing.T) {
 // outage lets a fault happen while people are asked for, and logs in and out meanwhile.
 func outage(t *testing.T, s *stack, c *crowd, f fault) {
 	before := s.keys()
+	leaving := newLeaver(s)
 	late := s.visitor("alice")
 	callback, err := late.toCallback("/landed")
 	check(t, err)
@@ -259,11 +260,7 @@ func outage(t *testing.T, s *stack, c *crowd, f fault) {
 	if n := s.provider.Count(idptest.Token); n != 0 {
 		t.Errorf("a code was spent")
 	}
-	leaving := c.visitors[0]
-	answer, err = leaving.send(http.MethodPost, "/logout", http.Header{"Sec-Fetch-Site": {"same-origin"}})
-	if err != nil || answer.status != http.StatusServiceUnavailable || answer.header.Get("Retry-After") == "" || len(answer.header["Set-Cookie"]) > 0 {
-		t.Errorf("a logout: %v, %v; want a 503 page", answer, err)
-	}
+	leaving.leaves(t)
 	for i, r := range s.replicas {
 		if state, err := r.readyz(""); err != nil || state.status != http.StatusOK || state.Degraded["store"] == "" {
 			t.Errorf("replica %d, /readyz: %+v, %v; want 200, degraded", i, state, err)
@@ -275,6 +272,7 @@ func outage(t *testing.T, s *stack, c *crowd, f fault) {
 
 	end()
 	c.everybodyPasses(t, f.name, time.Now())
+	leaving.isGone(t)
 	if err := stop(); err != nil {
 		t.Errorf("meanwhile: %v", err)
 	}
@@ -287,5 +285,60 @@ func outage(t *testing.T, s *stack, c *crowd, f fault) {
 	answer, err = late.open(callback)
 	check(t, err)
 	_, err = late.arrived(answer, "/landed")
+	check(t, err)
+}
+
+// leaver is somebody who signs out in an outage.
+type leaver struct {
+	*visitor
+	cookie string // of the session
+	record string // the name of its key
+}
+
+func newLeaver(s *stack) leaver {
+	s.t.Helper()
+	before := s.keys()
+	l := leaver{visitor: s.visitor("bob")}
+	l.signIn()
+	l.cookie = l.visitor.cookie(sessionCookie)
+	l.record = "authsvc:session:{" + idIn(s.t, slices.DeleteFunc(s.keys(), func(key string) bool { return slices.Contains(before, key) })) + "}"
+	return l
+}
+
+// leaves checks a logout that the store cannot confirm: it says so and leaves the cookie, with which one can try again; but the replica that
+// was asked lets the session pass no more. The others cannot know.
+func (l leaver) leaves(t *testing.T) {
+	t.Helper()
+	answer, err := l.send(http.MethodPost, "/logout", http.Header{"Sec-Fetch-Site": {"same-origin"}})
+	if err != nil || answer.status != http.StatusServiceUnavailable || answer.header.Get("Retry-After") == "" || len(answer.header["Set-Cookie"]) > 0 {
+		t.Errorf("a logout: %v, %v; want a 503 page", answer, err)
+		return
+	}
+	if l.visitor.cookie(sessionCookie) != l.cookie {
+		t.Error("a logout that is not confirmed takes the cookie")
+	}
+	asked := answer.header.Get(answeredBy)
+	for _, r := range l.stack.replicas {
+		want := http.StatusServiceUnavailable
+		if r.address == asked {
+			want = http.StatusUnauthorized
+		}
+		if verdict, err := r.authCookie(l.cookie); err != nil || verdict.status != want {
+			t.Errorf("after a logout at %s, %s says %d, %v; want %d", asked, r.address, verdict.status, err, want)
+		}
+	}
+}
+
+// isGone waits, after the outage, until the record is deleted without anybody's asking; then no replica lets the session pass.
+func (l leaver) isGone(t *testing.T) {
+	t.Helper()
+	storetest.WaitFor(t, "the record of a logout to be deleted", func() error {
+		if slices.Contains(l.stack.keys(), l.record) {
+			return fmt.Errorf("%s is there", l.record)
+		}
+		return nil
+	})
+	check(t, l.stack.refused(l.cookie))
+	_, err := l.logOut()
 	check(t, err)
 }

@@ -247,6 +247,8 @@ func TestNothingLeaks(t *testing.T) {
 	// A store that fails, at a verdict, a login and a logout; and that wants another password.
 	late, err := browse("alice").toCallback(returnTo)
 	check(t, err)
+	leaving := browse("alice")
+	leaving.signIn()
 	failing := func() {
 		for _, r := range s.replicas {
 			_, err := r.authCookie(alice.cookie(sessionCookie))
@@ -254,7 +256,11 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		see(alice.send(http.MethodGet, "/x", nil))
 		see(stranger.send(http.MethodGet, late, nil))
-		see(alice.send(http.MethodPost, "/logout", http.Header{"Sec-Fetch-Site": {"same-origin"}}))
+		answer, err := leaving.send(http.MethodPost, "/logout", http.Header{"Sec-Fetch-Site": {"same-origin"}})
+		see(answer, err)
+		if answer.status != http.StatusServiceUnavailable {
+			t.Errorf("a logout without a store: %v", answer)
+		}
 		see(alice.send(http.MethodGet, "/session", nil))
 	}
 	s.redis.Pause()
@@ -266,6 +272,7 @@ func TestNothingLeaks(t *testing.T) {
 	failing()
 	s.redis.Do("CONFIG", "SET", "requirepass", password)
 	storetest.WaitFor(t, "the store to be back", func() error { return s.signedInAs("alice", alice.cookie(sessionCookie)) })
+	storetest.WaitFor(t, "the logout to be made good", func() error { return s.refused(leaving.cookie(sessionCookie)) })
 	for _, v := range []*visitor{alice, bob} {
 		answer, err := v.send(http.MethodPost, "/logout", http.Header{"Sec-Fetch-Site": {"same-origin"}})
 		see(answer, err)
