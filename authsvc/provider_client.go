@@ -32,7 +32,8 @@ func newProviderClient(caFile string) (*http.Client, error) {
 		TLSHandshakeTimeout: providerDialTimeout,
 		IdleConnTimeout:     60 * time.Second,
 		MaxIdleConnsPerHost: 32,
-		MaxConnsPerHost:     256,
+		// Whoever waits for a connection loses the time that the provider may take: there is one for each refresh under way.
+		MaxConnsPerHost: 1024,
 		// The answers carry tokens of one user each; header blocks beyond this are not honest.
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,

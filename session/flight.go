@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// leasePoll is how often a replica looks whether another one has renewed the session.
-	leasePoll = 100 * time.Millisecond
+	// leasePoll is how soon a replica looks whether another one has renewed the session; it looks less and less often, since a provider that
+	// takes long takes long for many.
+	leasePoll, leasePollMax = 100 * time.Millisecond, time.Second
 	// storePause is how long nobody tries after the store could not be asked.
 	storePause = time.Second
 	// saveRetryMin and saveRetryMax are the delays between tries to save new tokens while the store does not answer. The longest is
@@ -108,7 +109,7 @@ func (f *flight) renew() landing {
 // has ended.
 func (f *flight) lease(ctx context.Context) (*heldLease, landing) {
 	r := f.renewer
-	for {
+	for delay := leasePoll; ; delay = min(delay*5/4, leasePollMax) {
 		lease, ends, err := acquireLease(ctx, r.Slots, f.seen.ID, r.Manager.now, orDefault(r.Lease, defaultLease))
 		switch {
 		case err == nil:
@@ -125,7 +126,7 @@ func (f *flight) lease(ctx context.Context) (*heldLease, landing) {
 		select {
 		case <-ctx.Done():
 			return nil, landing{RefreshFailed, ctx.Err(), 0}
-		case <-time.After(leasePoll):
+		case <-time.After(delay):
 		}
 		s, t, err := r.Manager.LoadWithTokens(ctx, f.token)
 		if errors.Is(err, ErrNotFound) {
