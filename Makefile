@@ -6,10 +6,11 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 INSTALL := sh examples/demo/install.sh
 FUZZTIME ?= 1m
+USERS ?= 15000
 # Of what go test -v prints: the end of each test, and whatever a test says, below its name.
 PROGRESS := -e '/^=== /{h;d;}' -e '/^PASS$$/d' -e '/^ +--- PASS/d' -e '/^( *--- |ok |FAIL|\?)/b' -e 'x;/./p;s/.*//;x'
 
-.PHONY: help build demo test check fuzz
+.PHONY: help build demo test flagship check fuzz
 
 help: ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,6 +29,11 @@ test: build ## everything, with the race detector: real nginx, Redis, Redis Clus
 	@echo "go test -race -p 1 -timeout 15m ./..., a line for each test as it ends"; set -o pipefail; \
 	CC=$${CC:-$$(command -v gcc || echo cc)} go test -race -v -p 1 -timeout 15m ./... 2>&1 | sed -uE $(PROGRESS)
 	@$(MAKE) --no-print-directory demo CHECK=1
+
+flagship: build ## USERS=15000 people against three replicas while things go wrong, the incumbent's figures beside it
+	@$(INSTALL) nginx redis-server
+	@go build -o bin/flagship ./e2e/flagship
+	@exec bin/flagship -authsvc bin/authsvc -users $(USERS)
 
 check: ## format, vet, staticcheck, vet for other systems, known vulnerabilities
 	@echo "gofmt"; test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// logoutBound is within what all replicas refuse after a logout at one, at the 99th percentile.
+const logoutBound = 50 * time.Millisecond
+
+// logout is scenario 8: each signs out at one replica, and the other two are asked again and again from the moment in which the logout is answered.
+func (f *flagship) logout(ctx context.Context, people []*person) error {
+	n := len(people)
+	r := &row{Number: "8", What: "logout at one replica, until the others refuse", Users: n}
+	b, err := f.begin(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f.signInAll(ctx, people, longLife); err != nil {
+		return err
+	}
+	// Every replica knows everybody.
+	var known, t tally
+	for range 2 {
+		for _, one := range f.replicas {
+			inTurn(ctx, people, workers, 0, ripeNow, func(ctx context.Context, p *person) {
+				known.add(p, func(ctx context.Context) (answer, error) { return p.askAt(ctx, one) })(ctx)
+			}, noProgress)
+		}
+	}
+	r.expect("answers other than 200 before the logout", known.others(http.StatusOK), 0)
+
+	var mu sync.Mutex
+	var failed failures
+	var until []time.Duration
+	for i, p := range people {
+		at := i % len(f.replicas)
+		if err := p.signOut(ctx, "http://"+f.replicas[at].address); err != nil {
+			failed.add(err)
+			continue
+		}
+		answered := time.Now()
+		var polls sync.WaitGroup
+		for k, one := range f.replicas {
+			if k == at {
+				continue
+			}
+			polls.Go(func() {
+				for ctx.Err() == nil && time.Since(answered) < 10*time.Second {
+					a := t.add(p, func(ctx context.Context) (answer, error) { return p.askAt(ctx, one) })(ctx)
+					if a.status == http.StatusUnauthorized {
+						mu.Lock()
+						defer mu.Unlock()
+						until = append(until, time.Since(answered))
+						return
+					}
+				}
+			})
+		}
+		polls.Wait()
+	}
+	if err := f.close(ctx, r, b, &t); err != nil {
+		return err
+	}
+	if err := failed.err(); err != nil {
+		r.fail("%v", err)
+	}
+	r.times(until)
+	r.Non200 = t.others(http.StatusOK, http.StatusUnauthorized)
+	r.LoggedOut = len(f.loggedOut(ctx, people))
+	r.note("p50, p99 and max are the times from the logout's answer until a replica refuses; %d answers still let somebody in", t.statuses[http.StatusOK])
+	r.expect("replicas that refuse within 10 s", len(until), 2*n)
+	r.expect("records that are left", r.Records, 0)
+	r.expect("logged out", r.LoggedOut, n)
+	r.expect("answers other than 200 and 401", r.Non200, 0)
+	if p99 := percentile(until, .99); p99 > logoutBound {
+		r.fail("the 99th percentile is %v, expected at most %v", p99, logoutBound)
+	}
+	f.add(r)
+	return ctx.Err()
+}

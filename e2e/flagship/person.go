@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// sessionCookie is the default name on http.
+const sessionCookie = "authsvc"
+
+// person is somebody with a browser.
+type person struct {
+	rig    *rig
+	name   string // the subject, too
+	cookie string // the session cookie's value
+
+	began, signedIn time.Time // the login
+	asked           time.Time // when the last burst was answered
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	user   string // whom the request was taken for
+	took   time.Duration
+}
+
+// get sends one request without cookies, unless the header has some.
+func (r *rig) get(ctx context.Context, address string, header http.Header) (answer, error) {
+	return r.send(ctx, http.MethodGet, address, header)
+}
+
+func (r *rig) send(ctx context.Context, method, address string, header http.Header) (answer, error) {
+	request, err := http.NewRequestWithContext(ctx, method, address, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	if header != nil {
+		request.Header = header
+	}
+	request.Host = r.site
+	start := time.Now()
+	response, err := r.browser.Do(request)
+	if err != nil {
+		return answer{took: time.Since(start)}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	return answer{status: response.StatusCode, header: response.Header, body: string(body), took: time.Since(start)}, err
+}
+
+// signIn opens a page as somebody new would, and follows where that leads: to the provider and back to the page.
+func (p *person) signIn(ctx context.Context) error {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return err
+	}
+	browser := &http.Client{Jar: jar, Transport: p.rig.browser.Transport, Timeout: time.Minute}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.rig.url+"/page", nil)
+	if err != nil {
+		return err
+	}
+	// A redirect keeps these headers.
+	request.Header = http.Header{"Accept": {"text/html"}, "Sec-Fetch-Mode": {"navigate"}, personHeader: {p.name}}
+	p.began = time.Now()
+	response, err := browser.Do(request)
+	if err != nil {
+		return fmt.Errorf("%s signs in: %w", p.name, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return fmt.Errorf("%s signs in: %w", p.name, err)
+	}
+	if response.StatusCode != http.StatusOK || string(body) != p.name {
+		return fmt.Errorf("%s signs in and comes to %s: %d %.200s", p.name, response.Request.URL.Path, response.StatusCode, body)
+	}
+	p.signedIn = time.Now()
+	site := &url.URL{Scheme: "http", Host: p.rig.site, Path: "/"}
+	for _, c := range jar.Cookies(site) {
+		if c.Name == sessionCookie {
+			p.cookie = c.Value
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is signed in without a session cookie", p.name)
+}
+
+func (p *person) header() http.Header {
+	return http.Header{"Cookie": {sessionCookie + "=" + p.cookie}, "Accept": {"*/*"}, "Sec-Fetch-Mode": {"cors"}}
+}
+
+// ask opens a page through nginx.
+func (p *person) ask(ctx context.Context) (answer, error) {
+	a, err := p.rig.get(ctx, p.rig.url+"/page", p.header())
+	a.user = a.body
+	return a, err
+}
+
+// askAt asks one replica for the verdict, as nginx does.
+func (p *person) askAt(ctx context.Context, one *replica) (answer, error) {
+	a, err := p.rig.get(ctx, "http://"+one.address+"/auth", p.header())
+	a.user = a.header.Get("X-Auth-Request-User")
+	return a, err
+}
+
+// burst opens n pages at once and adds what came to the tally.
+func (p *person) burst(ctx context.Context, n int, t *tally) {
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() { t.add(p, p.ask)(ctx) })
+	}
+	all.Wait()
+	p.asked = time.Now()
+}
+
+// signOut presses the button of the sign-out page. base is the site, or a replica.
+func (p *person) signOut(ctx context.Context, base string) error {
+	header := p.header()
+	header.Set("Origin", p.rig.url)
+	a, err := p.rig.send(ctx, http.MethodPost, base+"/logout", header)
+	if err == nil && a.status != http.StatusSeeOther {
+		err = fmt.Errorf("/logout answers %d", a.status)
+	}
+	if err != nil {
+		return fmt.Errorf("%s signs out: %w", p.name, err)
+	}
+	return nil
+}

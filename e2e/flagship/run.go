@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"authsvc/authsvc/idptest"
+)
+
+// parallel is how many requests a person sends at once.
+const parallel = 20
+
+// flagship is one run: what is asked for, what runs, and the rows so far.
+type flagship struct {
+	*rig
+	users     int // of the first two scenarios
+	slowUsers int // of the one with a slow provider
+	rows      []*row
+	pulse     pulse
+}
+
+// scenario makes rows.
+type scenario struct {
+	number string
+	people func(f *flagship) int
+	run    func(f *flagship, ctx context.Context, people []*person) error
+}
+
+// upTo is a number of people for a scenario in which the size proves nothing more.
+func upTo(n int) func(*flagship) int { return func(f *flagship) int { return min(f.users, n) } }
+
+// scenarios are all of them, apart from 1, with which 2 begins.
+var scenarios = []scenario{
+	{"2", func(f *flagship) int { return f.users }, (*flagship).fallsDue},
+	{"3", func(f *flagship) int { return f.slowUsers }, (*flagship).slowProvider},
+	{"4", upTo(240), (*flagship).killed},
+	{"5", upTo(300), (*flagship).hangUp},
+	{"6", upTo(200), (*flagship).signOutRace},
+	{"7", upTo(80), (*flagship).paused},
+	{"8", upTo(200), (*flagship).logout},
+}
+
+// before is what was counted before a row began.
+type before struct {
+	start   time.Time
+	records int
+	counts  idptest.Counts
+}
+
+func (f *flagship) begin(ctx context.Context) (before, error) {
+	f.pulse.take()
+	n, err := f.records(ctx)
+	return before{time.Now(), n, f.provider.TotalCounts()}, err
+}
+
+// grants is how many refreshes the provider has granted since then.
+func (f *flagship) grants(b before) int {
+	return f.provider.TotalCounts().Refreshes - b.counts.Refreshes
+}
+
+func (f *flagship) reuses(b before) int {
+	return f.provider.TotalCounts().RefreshReuses - b.counts.RefreshReuses
+}
+
+// awaitGrants waits until the provider has granted n, at most for limit. Whether it has is the row's to say.
+func (f *flagship) awaitGrants(ctx context.Context, b before, n int, limit time.Duration) {
+	waitFor(ctx, limit, func(context.Context) error {
+		if f.grants(b) < n {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+}
+
+// settled leaves a moment for what the provider has answered to be written, and for what must not happen to happen.
+func (f *flagship) settled(ctx context.Context) {
+	pass(ctx, time.Now().Add(500*time.Millisecond))
+}
+
+// close fills what every row counts from the beginning of the row on.
+func (f *flagship) close(ctx context.Context, r *row, b before, t *tally) error {
+	n, err := f.records(ctx)
+	if err != nil {
+		return err
+	}
+	counts := f.provider.TotalCounts()
+	r.Records = n - b.records
+	r.Grants, r.Reuse = counts.Refreshes-b.counts.Refreshes, counts.RefreshReuses-b.counts.RefreshReuses
+	r.Seconds = time.Since(b.start).Seconds()
+	if slow, longest := f.pulse.take(); slow > 0 {
+		r.note("the machine was too busy: %d times Redis took longer than %v for a PING, up to %v", slow, storeTimeout, longest.Round(time.Millisecond))
+	}
+	if t != nil {
+		r.count(t)
+	}
+	return nil
+}
+
+// add puts a row that is complete into the table and tells it.
+func (f *flagship) add(r *row) {
+	f.rows = append(f.rows, r)
+	f.say("%s", r.verdict())
+}
+
+// loggedOut lets everybody ask once, and returns who is not let in.
+func (f *flagship) loggedOut(ctx context.Context, people []*person) (out []string) {
+	var t tally
+	inTurn(ctx, people, 4*workers, 0, ripeNow, func(ctx context.Context, p *person) { t.add(p, p.ask)(ctx) }, noProgress)
+	return slices.Sorted(maps.Keys(t.refused))
+}
+
+// signInAll signs people in whose tokens live for life.
+func (f *flagship) signInAll(ctx context.Context, people []*person, life time.Duration) error {
+	f.provider.tokensLive(life)
+	defer f.provider.tokensLive(longLife)
+	var failed failures
+	inTurn(ctx, people, workers, 0, ripeNow, func(ctx context.Context, p *person) { failed.add(p.signIn(ctx)) }, noProgress)
+	return errors.Join(failed.err(), ctx.Err())
+}
+
+// signInExpired signs people in and returns when the tokens of all have expired.
+func (f *flagship) signInExpired(ctx context.Context, people []*person) error {
+	const life = 4 * time.Second // half of it is enough for a login, so that none is due before
+	if err := f.signInAll(ctx, people, life); err != nil {
+		return err
+	}
+	for _, p := range people {
+		pass(ctx, p.signedIn.Add(life+100*time.Millisecond))
+	}
+	return ctx.Err()
+}
+
+// passesSomewhere tells where somebody still passes, of those who must not.
+func (f *flagship) passesSomewhere(ctx context.Context, people []*person) (somewhere []string) {
+	for _, one := range f.replicas {
+		var t tally
+		inTurn(ctx, people, workers, 0, ripeNow, func(ctx context.Context, p *person) {
+			t.add(p, func(ctx context.Context) (answer, error) { return p.askAt(ctx, one) })(ctx)
+		}, noProgress)
+		if n := t.others(http.StatusUnauthorized); n > 0 {
+			somewhere = append(somewhere, fmt.Sprintf("%d at %s", n, one.name))
+		}
+	}
+	return somewhere
+}
+
+// failures counts errors and keeps the first few. It is safe for concurrent use.
+type failures struct {
+	mu    sync.Mutex
+	first []error
+	all   int
+}
+
+func (f *failures) add(err error) {
+	if err == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.all++; len(f.first) < 3 {
+		f.first = append(f.first, err)
+	}
+}
+
+func (f *failures) err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.all == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d failed, such as: %w", f.all, errors.Join(f.first...))
+}
