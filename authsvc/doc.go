@@ -9,8 +9,10 @@
 //     nothing is asked of the store.
 //  2. The session is loaded from the store and opened (auth.go, session.Manager). There is none: Login.
 //     Nobody can tell, because the store does not answer: Unavailable. The cookie is never touched.
-//  3. The rule is applied: any signed-in user, narrowed by the check's query (decide.go). May not: Deny.
-//  4. Allow answers 200 with every identity header, empty where there is no value (headers.go), so that
+//  3. Tokens that are due are renewed beside the request, by one replica for all (session.Renewer, refresh.go). Only a
+//     session whose tokens have expired waits, a little; then it passes on its claims. A session that the provider has ended is over: Login.
+//  4. The rule is applied: any signed-in user, narrowed by the check's query (decide.go). May not: Deny.
+//  5. Allow answers 200 with every identity header, empty where there is no value (headers.go), so that
 //     a forged copy from the client is always overwritten. Login answers 401 and names the URL at which to
 //     sign in, made from what was asked (original.go), Deny 403, Unavailable 503 with Retry-After (answer.go).
 //
@@ -25,6 +27,12 @@
 //  3. The code is exchanged and the ID token checked (oidc.go, idtoken.go, keyset.go).
 //  4. A session with a new token replaces the browser's former one. Tabs whose callbacks crossed end
 //     on one session (browserslot.go).
+//
+// # The end of a session
+//
+// /logout deletes the record, revokes the refresh token where the provider offers that, and goes on to the provider (logout.go, revocation.go).
+// /backchannel-logout ends what the provider says is over: a mark for logins under way, then the index, then the
+// records (backchannel.go, session.Manager.EndGroup).
 //
 // # Headers of an allowed check
 //

@@ -10,7 +10,9 @@
 //  2. Every request brings the token. Its MAC is checked before anything is asked of the store;
 //     then Manager.Load reads the record, checks that it is the one that was asked for, and opens it.
 //  3. A session that is used lives on: Manager.Touch extends the record's life, rarely.
-//  4. Manager.End deletes the record. A record that was deleted never comes back.
+//  4. Tokens that fall due are renewed by a Renewer: one flight per process, one lease per cluster, and a write that only the
+//     version that was read accepts.
+//  5. Manager.End deletes the record. A record that was deleted never comes back.
 //
 // Errors are of three kinds, and the difference is the point of this package: the session does not
 // exist (ErrNotFound), it exists but cannot be read (ErrCorrupt), and everything else, which means
