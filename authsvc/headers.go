@@ -51,20 +51,23 @@ func renderIdentity(list []identityHeader, s *session.Session, t session.Tokens,
 	for _, h := range list {
 		left -= len(h.Name) + len(": \r\n")
 	}
+	rendered := make([]renderedClaim, len(list))
+	for i, h := range list {
+		rendered[i] = renderClaim(h, s, t, groupsClaim, now)
+	}
 	// Single claims come first: who it is must never be pushed out by groups, nor any of them by a token.
-	for turn := range 3 {
-		for i, h := range list {
-			texts, isList := headerTexts(h, s, t, groupsClaim, now)
-			if turn != turnOf(h, isList) {
+	for turn := singleTurn; turn <= tokenTurn; turn++ {
+		for i, claim := range rendered {
+			if claim.turn != turn {
 				continue
 			}
 			var kept []string
-			for _, text := range texts {
+			for _, text := range claim.texts {
 				size := len(text)
 				if len(kept) > 0 {
 					size++ // the comma
 				}
-				if !fitsHeader(text, isList) || size > left {
+				if !fitsHeader(text, turn == listTurn) || size > left {
 					dropped++
 					continue
 				}
@@ -77,29 +80,35 @@ func renderIdentity(list []identityHeader, s *session.Session, t session.Tokens,
 	return values, dropped
 }
 
-func turnOf(h identityHeader, isList bool) int {
-	switch {
-	case h.Claim == accessTokenValue:
-		return 2
-	case isList:
-		return 1
-	}
-	return 0
+// The order in which headers get their share of the limit.
+const (
+	singleTurn = iota
+	listTurn
+	tokenTurn
+)
+
+// renderedClaim is what a header carries before the limit: its texts, and when its turn comes.
+type renderedClaim struct {
+	texts []string
+	turn  int
 }
 
-func headerTexts(h identityHeader, s *session.Session, t session.Tokens, groupsClaim []string, now time.Time) (texts []string, isList bool) {
+func renderClaim(h identityHeader, s *session.Session, t session.Tokens, groupsClaim []string, now time.Time) renderedClaim {
 	switch h.Claim {
 	case groupsValue:
-		return groups(s, groupsClaim), true
+		return renderedClaim{groups(s, groupsClaim), listTurn}
 	case accessTokenValue:
 		if t.AccessToken != "" && (t.Expiry.IsZero() || now.Before(t.Expiry)) {
-			return []string{t.AccessToken}, false
+			return renderedClaim{[]string{t.AccessToken}, tokenTurn}
 		}
-		return nil, false
+		return renderedClaim{nil, tokenTurn}
 	}
 	v := claim(s, h.Claim)
-	_, isList = v.([]any)
-	return claimTexts(v), isList
+	turn := singleTurn
+	if _, isList := v.([]any); isList {
+		turn = listTurn
+	}
+	return renderedClaim{claimTexts(v), turn}
 }
 
 // fitsHeader reports whether a text may stand in a header as it is, UTF-8 included. In a list a comma would
