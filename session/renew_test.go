@@ -144,6 +144,7 @@ func TestLimit(t *testing.T) {
 			t.Errorf("%d flights", n)
 		}
 		group.Wait()
+		c.idle() // those who waited are served before their flight has left its lease
 		c.pass(c.burst(3, third), wait, "access/third/1")
 		c.provider.saw(t, 3, 0)
 
