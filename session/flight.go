@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// leasePoll is how soon a replica looks whether another one has renewed the session; it looks less and less often, since a provider that
-	// takes long takes long for many.
+	// leasePoll is how soon a replica that is told of no changes looks whether another one has renewed the session; it looks less and less
+	// often, since a provider that takes long takes long for many.
 	leasePoll, leasePollMax = 100 * time.Millisecond, time.Second
 	// storePause is how long nobody tries after the store could not be asked.
 	storePause = time.Second
@@ -123,21 +123,38 @@ func (f *flight) lease(ctx context.Context) (*heldLease, landing) {
 			// Nobody waits yet, and whoever loads the session finds the result.
 			return nil, landing{pause: min(valid, ends.Sub(r.Manager.now()))}
 		}
-		select {
-		case <-ctx.Done():
-			return nil, landing{RefreshFailed, ctx.Err(), 0}
-		case <-time.After(delay):
-		}
-		s, t, err := r.Manager.LoadWithTokens(ctx, f.token)
-		if errors.Is(err, ErrNotFound) {
-			f.publish(Session{}, Tokens{}, err)
-			return nil, landing{result: RefreshShared}
-		}
-		if err == nil && s.Version != f.seen.Version {
-			f.publish(s, t, nil)
-			return nil, landing{result: RefreshShared}
+		if end, ended := f.awaitHolder(ctx, delay, ends); ended {
+			return nil, end
 		}
 	}
+}
+
+// awaitHolder takes the result of the replica that holds the lease if it is there, or else sleeps until the record changes, and at most for delay
+// where nobody would tell.
+func (f *flight) awaitHolder(ctx context.Context, delay time.Duration, leaseEnds time.Time) (landing, bool) {
+	m := f.renewer.Manager
+	changed, stop := m.Cache.await(f.seen.ID) // first, so that nothing is missed between the load and the sleep
+	defer stop()
+	s, t, err := m.LoadWithTokens(ctx, f.token)
+	if errors.Is(err, ErrNotFound) {
+		f.publish(Session{}, Tokens{}, err)
+		return landing{result: RefreshShared}, true
+	}
+	if err == nil && s.Version != f.seen.Version {
+		f.publish(s, t, nil)
+		return landing{result: RefreshShared}, true
+	}
+	if m.Cache.told() {
+		// A holder that fails leaves a pause, of which no record tells.
+		delay = max(leasePoll, min(leasePollMax, leaseEnds.Sub(m.now())))
+	}
+	select {
+	case <-ctx.Done():
+		return landing{RefreshFailed, ctx.Err(), 0}, true
+	case <-changed:
+	case <-time.After(delay):
+	}
+	return landing{}, false
 }
 
 // renewLeased asks the provider and saves its answer.

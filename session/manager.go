@@ -17,6 +17,10 @@ type Manager struct {
 	Index Index
 	// Endings, unless nil, takes care of sessions whose end the store could not confirm.
 	Endings *Endings
+	// Cache, unless nil, serves Recall.
+	Cache *Cache
+	// Journal, unless nil, asserts again what a failover may have undone.
+	Journal *Journal
 	// MaxPerUser is how many sessions a user keeps, the newest; 0 means any number.
 	MaxPerUser int
 	// Site is the name of the site; sessions of another site are not found.
@@ -26,6 +30,9 @@ type Manager struct {
 	// Now is the store's clock, the only one by which sessions are measured; nil means time.Now.
 	Now func() time.Time
 }
+
+// errEndedHere says that this replica has ended the session, whatever the store still holds.
+var errEndedHere = fmt.Errorf("%w: it was ended here", ErrNotFound)
 
 // Purposes of the two seals of a record.
 const (
@@ -70,9 +77,12 @@ func (m *Manager) Rotate(ctx context.Context, token Token, s Session, t Tokens) 
 	if err != nil {
 		return Session{}, err
 	}
-	if err := m.Store.Swap(ctx, r); err != nil {
+	err = m.Store.Swap(ctx, r)
+	m.Cache.Changed(s.ID)
+	if err != nil {
 		return Session{}, fmt.Errorf("rotate session: %w", err)
 	}
+	m.Journal.rotated(r)
 	return s, nil
 }
 
@@ -103,7 +113,7 @@ func (m *Manager) seal(token Token, s *Session, t Tokens, now time.Time) (Record
 // expired, ErrCorrupt when it cannot be read; any other, ErrUnknownKey among them, means "cannot tell".
 func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
 	if m.Endings.Has(token.ID()) {
-		return Session{}, fmt.Errorf("%w: it was ended here", ErrNotFound)
+		return Session{}, errEndedHere
 	}
 	r, err := m.Store.Load(ctx, token.ID())
 	if err != nil {
@@ -116,7 +126,7 @@ func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
 // Errors: as Load.
 func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tokens, error) {
 	if m.Endings.Has(token.ID()) {
-		return Session{}, Tokens{}, fmt.Errorf("%w: it was ended here", ErrNotFound)
+		return Session{}, Tokens{}, errEndedHere
 	}
 	r, err := m.Store.LoadWithTokens(ctx, token.ID())
 	if err != nil {
@@ -181,7 +191,9 @@ func (m *Manager) Touch(ctx context.Context, s Session) error {
 	if left >= m.IdleTimeout || !s.IdleExpires.Before(s.Expires) {
 		return nil
 	}
-	if err := m.Store.Touch(ctx, s.ID, m.ttl(now, s.Expires)); err != nil {
+	err := m.Store.Touch(ctx, s.ID, m.ttl(now, s.Expires))
+	m.Cache.Changed(s.ID)
+	if err != nil {
 		return fmt.Errorf("touch session: %w", err)
 	}
 	return nil
@@ -190,12 +202,15 @@ func (m *Manager) Touch(ctx context.Context, s Session) error {
 // End deletes the session. An error means that the store could not confirm it: this replica refuses the session from now on
 // and deletes it when the store answers, but on others it may still live.
 func (m *Manager) End(ctx context.Context, id ID) error {
-	if err := m.Store.Delete(ctx, id); err != nil {
-		if m.Endings != nil {
-			m.Endings.add(id, m.AbsoluteTimeout)
-		}
+	err := m.Store.Delete(ctx, id)
+	if err != nil && m.Endings != nil {
+		m.Endings.add(id, m.AbsoluteTimeout)
+	}
+	m.Cache.Changed(id)
+	if err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
+	m.Journal.ended(id)
 	return nil
 }
 

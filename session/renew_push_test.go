@@ -1,0 +1,193 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"authsvc/session"
+)
+
+// telling tells each replica of the changes that any of them makes.
+type telling struct {
+	session.Store
+	caches *[]*session.Cache
+	silent *atomic.Bool
+}
+
+func (s telling) tell(id session.ID) {
+	if s.silent.Load() {
+		return
+	}
+	for _, cache := range *s.caches {
+		cache.Changed(id)
+	}
+}
+
+func (s telling) Swap(ctx context.Context, r session.Record) error {
+	err := s.Store.Swap(ctx, r)
+	s.tell(r.ID)
+	return err
+}
+
+func (s telling) Delete(ctx context.Context, id session.ID) error {
+	err := s.Store.Delete(ctx, id)
+	s.tell(id)
+	return err
+}
+
+// told gives each replica a cache that is told of changes, until cut is called.
+func (c *cluster) told() (cut func()) {
+	var caches []*session.Cache
+	var silent atomic.Bool
+	for _, r := range c.replicas {
+		cache := session.NewCache(session.CacheOptions{})
+		cache.Armed()
+		caches = append(caches, cache)
+		r.Manager.Store, r.Manager.Cache = telling{r.link, &caches, &silent}, cache
+	}
+	return func() {
+		silent.Store(true)
+		for _, cache := range caches {
+			cache.Lost(time.Now())
+		}
+	}
+}
+
+// A replica that waits for another one's result has it as soon as it is written.
+func TestWaitsForThePush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		c.told()
+		c.provider.delay = 1234 * time.Millisecond
+		token := c.begin("jane")
+		time.Sleep(untilExpired)
+		go c.ask(t.Context(), c.replicas[0], token)
+		synctest.Wait()
+		v := c.ask(t.Context(), c.replicas[1], token)
+		c.pass([]verdict{v}, c.provider.delay, "access/jane/1")
+		c.reported(c.replicas, session.RefreshOK, session.RefreshShared)
+	})
+}
+
+// When nobody tells any more, it looks by itself.
+func TestWaitsThoughThePushIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		cut := c.told()
+		c.provider.delay = 700 * time.Millisecond
+		token := c.begin("jane")
+		time.Sleep(untilExpired)
+		go c.ask(t.Context(), c.replicas[0], token)
+		synctest.Wait()
+		go func() {
+			time.Sleep(300 * time.Millisecond)
+			cut()
+		}()
+		c.pass([]verdict{c.ask(t.Context(), c.replicas[1], token)}, 900*time.Millisecond, "access/jane/1")
+	})
+}
+
+// The other replica fails and leaves a pause: nobody waits for that, push or none.
+func TestPauseIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		c.told()
+		c.provider.set(func(p *strictProvider) { p.delay, p.fail = 300*time.Millisecond, errUnavailable })
+		token := c.begin("jane")
+		time.Sleep(untilExpired)
+		go c.ask(t.Context(), c.replicas[0], token)
+		synctest.Wait()
+		c.pass([]verdict{c.ask(t.Context(), c.replicas[1], token)}, 1200*time.Millisecond, "")
+		c.pass([]verdict{c.ask(t.Context(), c.replicas[1], token)}, 0, "")
+	})
+}
+
+// A failover takes back what was acknowledged a moment before: the journal does it again, and nothing else.
+func TestJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		m := c.replicas[0].Manager
+		m.Journal = &session.Journal{Store: c.store}
+		m.Cache = session.NewCache(session.CacheOptions{Back: m.Journal.Replay})
+		m.Cache.Armed()
+		rotated, further, ended, old := c.begin("rotated"), c.begin("further"), c.begin("ended"), c.begin("old")
+		tokens := map[session.Token]session.Record{}
+		for _, token := range []session.Token{rotated, further, ended, old} {
+			r, err := c.store.LoadWithTokens(t.Context(), token.ID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			tokens[token] = r
+		}
+		rotate := func(token session.Token, access string) {
+			s, _ := c.stored(token)
+			if _, err := m.Rotate(t.Context(), token, s, session.Tokens{AccessToken: access, Expiry: time.Now().Add(time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.End(t.Context(), old.ID()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		rotate(rotated, "second")
+		rotate(further, "second")
+		if err := m.End(t.Context(), ended.ID()); err != nil {
+			t.Fatal(err)
+		}
+		// The failover: the replica that became master had not seen these. Of one session another replica has written since.
+		for _, token := range []session.Token{rotated, ended, old} {
+			r := tokens[token]
+			c.store.Delete(t.Context(), r.ID)
+			if err := c.store.Create(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, _ := c.stored(further)
+		if _, err := c.manager.Rotate(t.Context(), further, s, session.Tokens{AccessToken: "third"}); err != nil {
+			t.Fatal(err)
+		}
+		m.Cache.Lost(time.Now())
+		m.Cache.Armed()
+		synctest.Wait()
+
+		if _, tokens := c.stored(rotated); tokens.AccessToken != "second" {
+			t.Errorf("the rotation is lost: %q", tokens.AccessToken)
+		}
+		if _, tokens := c.stored(further); tokens.AccessToken != "third" {
+			t.Errorf("a later rotation was undone: %q", tokens.AccessToken)
+		}
+		c.gone(ended)
+		if _, err := c.manager.Load(t.Context(), old); err != nil {
+			t.Errorf("what was ended long before is remembered: %v", err)
+		}
+
+		// The data connections follow the new master later than the one that tells.
+		c.store.Create(t.Context(), tokens[ended])
+		time.Sleep(20 * time.Second)
+		c.gone(ended)
+		c.store.Create(t.Context(), tokens[ended])
+		time.Sleep(time.Minute)
+		if _, err := c.manager.Load(t.Context(), ended); errors.Is(err, session.ErrNotFound) {
+			t.Error("it is replayed for ever")
+		}
+	})
+}
+
+// At the very first sign of the channel nothing has been missed.
+func TestJournalAtStart(t *testing.T) {
+	back := 0
+	cache := session.NewCache(session.CacheOptions{Back: func() { back++ }})
+	cache.Armed()
+	if back != 0 {
+		t.Error("called at start")
+	}
+	cache.Lost(time.Now())
+	cache.Armed()
+	if back != 1 {
+		t.Errorf("called %d times", back)
+	}
+}
