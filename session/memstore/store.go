@@ -23,6 +23,8 @@ type Store struct {
 	lists   map[session.IndexName]list
 	// sweepAt is the number of records, slots and lists at which those that expired are looked for.
 	sweepAt int
+	// observers are told of changes while mu is held.
+	observers map[*session.Observer]struct{}
 }
 
 // record holds the two stored values as every store has them.
@@ -37,9 +39,10 @@ type slot struct {
 }
 
 var (
-	_ session.Store = (*Store)(nil)
-	_ session.Slots = (*Store)(nil)
-	_ session.Index = (*Store)(nil)
+	_ session.Store   = (*Store)(nil)
+	_ session.Slots   = (*Store)(nil)
+	_ session.Index   = (*Store)(nil)
+	_ session.Watcher = (*Store)(nil)
 )
 
 // New makes an empty store with the clock now; nil means time.Now.
@@ -49,7 +52,7 @@ func New(now func() time.Time) *Store {
 	}
 	return &Store{
 		now: now, records: map[session.ID]record{}, slots: map[session.SlotName]slot{},
-		lists: map[session.IndexName]list{}, sweepAt: minSweep,
+		lists: map[session.IndexName]list{}, sweepAt: minSweep, observers: map[*session.Observer]struct{}{},
 	}
 }
 
@@ -108,7 +111,7 @@ func (s *Store) load(ctx context.Context, id session.ID, withTokens bool) (sessi
 func (s *Store) record(id session.ID, now time.Time) (record, bool) {
 	held, found := s.records[id]
 	if found && !now.Before(held.expires) {
-		delete(s.records, id)
+		s.drop(id)
 		return record{}, false
 	}
 	return held, found
@@ -131,7 +134,7 @@ func (s *Store) Create(ctx context.Context, r session.Record) error {
 // keep stores a record, unless its life is over already.
 func (s *Store) keep(r session.Record, now, expires time.Time) {
 	if !now.Before(expires) {
-		delete(s.records, r.ID)
+		s.drop(r.ID)
 		return
 	}
 	held := record{identity: r.Encode(session.PartIdentity), expires: expires}
@@ -139,6 +142,7 @@ func (s *Store) keep(r session.Record, now, expires time.Time) {
 		held.tokens = r.Encode(session.PartTokens)
 	}
 	s.records[r.ID] = held
+	s.tell(r.ID)
 	s.sweep(now)
 }
 
@@ -180,6 +184,7 @@ func (s *Store) Touch(ctx context.Context, id session.ID, ttl time.Duration) err
 	}
 	held.expires = later(held.expires, now.Add(ttl))
 	s.records[id] = held
+	s.tell(id)
 	return nil
 }
 
@@ -189,7 +194,7 @@ func (s *Store) Delete(ctx context.Context, id session.ID) error {
 		return err
 	}
 	defer s.mu.Unlock()
-	delete(s.records, id)
+	s.drop(id)
 	return nil
 }
 
@@ -210,7 +215,7 @@ func (s *Store) sweep(now time.Time) {
 	}
 	for id, held := range s.records {
 		if !now.Before(held.expires) {
-			delete(s.records, id)
+			s.drop(id)
 		}
 	}
 	for name, held := range s.slots {

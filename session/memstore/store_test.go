@@ -23,7 +23,7 @@ var harness = storetest.Harness{
 		c := &clock{}
 		s := New(c.now)
 		return storetest.Instance{
-			Store: s, Now: s.Now, Lives: s.lives,
+			Store: s, Now: s.Now, Lives: s.lives, TellsAll: true,
 			Advance: func(_ *testing.T, d time.Duration) { c.ahead.Add(int64(d)) },
 			Put: func(_ *testing.T, id session.ID, part session.Part, value []byte, ttl time.Duration) {
 				s.mu.Lock()
@@ -156,3 +156,5 @@ func TestValuesAreCopies(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWatch(t *testing.T) { storetest.RunWatch(t, harness) }

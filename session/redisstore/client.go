@@ -19,19 +19,12 @@ const poolSize = 32
 
 // newClient makes the client of a location. Every setting of go-redis that could let an operation wait,
 // repeat itself or open connections is set here, on purpose.
-func newClient(loc location, password func() string, d *dialer) redis.UniversalClient {
+func newClient(loc location, credentials func() (user, password string), d *dialer) redis.UniversalClient {
 	o := redis.Options{
 		Dialer: d.dial,
 		DB:     loc.database,
 		// Asked at each new connection, so that a password that was rotated works without a restart.
-		CredentialsProvider: func() (string, string) {
-			if password != nil {
-				if p := password(); p != "" {
-					return loc.user, p
-				}
-			}
-			return loc.user, loc.password
-		},
+		CredentialsProvider: credentials,
 		// RESP2, where a server speaks only when it was asked: whatever an idle connection has to read is a
 		// sign that it must not be used again. Nothing of RESP3 is needed.
 		Protocol: 2,

@@ -158,38 +158,41 @@ func TestContractCluster(t *testing.T) {
 }
 
 func TestContractMiniredis(t *testing.T) {
-	h := storetest.Harness{
-		Life: time.Hour, Bound: 100 * time.Millisecond,
-		New: func(t *testing.T) storetest.Instance {
-			server := miniredis.RunT(t)
-			s := open(t, Options{URL: "redis://" + server.Addr()})
-			now := time.Now()
+	storetest.RunConcurrent(t, mini)
+	storetest.Run(t, mini)
+}
+
+// mini is the harness of miniredis, where each store has a server and a time of its own.
+var mini = storetest.Harness{
+	Life: time.Hour, Bound: 100 * time.Millisecond,
+	New: func(t *testing.T) storetest.Instance {
+		server := miniredis.RunT(t)
+		s := open(t, Options{URL: "redis://" + server.Addr()})
+		now := time.Now()
+		server.SetTime(now)
+		if err := s.measure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		admin := redis.NewClient(&redis.Options{Addr: server.Addr(), Protocol: 2, DisableIdentity: true})
+		t.Cleanup(func() { admin.Close() })
+		in := instance(s, admin, func(t *testing.T, d time.Duration) {
+			now = now.Add(d)
 			server.SetTime(now)
+			server.FastForward(d)
 			if err := s.measure(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			admin := redis.NewClient(&redis.Options{Addr: server.Addr(), Protocol: 2, DisableIdentity: true})
-			t.Cleanup(func() { admin.Close() })
-			in := instance(s, admin, func(t *testing.T, d time.Duration) {
-				now = now.Add(d)
-				server.SetTime(now)
-				server.FastForward(d)
-				if err := s.measure(t.Context()); err != nil {
-					t.Fatal(err)
+		})
+		in.Twin = func(t *testing.T) storetest.Store { return open(t, Options{URL: "redis://" + server.Addr()}) }
+		in.Lives = func(context.Context) (map[string]time.Duration, error) {
+			lives := map[string]time.Duration{}
+			for _, key := range server.Keys() {
+				if lives[key] = server.TTL(key); lives[key] == 0 && server.Exists(key) {
+					lives[key] = -1
 				}
-			})
-			in.Lives = func(context.Context) (map[string]time.Duration, error) {
-				lives := map[string]time.Duration{}
-				for _, key := range server.Keys() {
-					if lives[key] = server.TTL(key); lives[key] == 0 && server.Exists(key) {
-						lives[key] = -1
-					}
-				}
-				return lives, nil
 			}
-			return in
-		},
-	}
-	storetest.RunConcurrent(t, h)
-	storetest.Run(t, h)
+			return lives, nil
+		}
+		return in
+	},
 }

@@ -12,7 +12,13 @@
 //
 // A user for this service needs the keys of its prefix and these commands, and no others:
 //
-//	ACL SETUSER authsvc on >password ~authsvc:* resetchannels +get +set +del +pttl +pexpire +pexpireat +time +ping +eval +evalsha +zadd +zrem +zrange +hget +hgetall +hset +hdel
+//	ACL SETUSER authsvc on >password ~authsvc:* resetchannels +get +set +del +pttl +pexpire +pexpireat +time +ping +eval +evalsha +zadd +zrem +zrange +hget +hgetall +hset +hdel +client|tracking
 //
-// With a Cluster also +cluster|slots, and +asking for the time of a resharding; with a database other than 0 also +select.
+// Without +client|tracking, or on a server that has no such command, changes are told by messages (see Store.Watch), and the user needs these in its place, with
+// the prefix of its keys:
+//
+//	ACL SETUSER authsvc +subscribe +publish &authsvc:changes
+//
+// With a Cluster also +cluster|slots, and +asking for the time of a resharding; with a database other than 0 also +select. Sentinels are asked by
+// SENTINEL GET-MASTER-ADDR-BY-NAME and SENTINEL SENTINELS, and subscribed to at +switch-master.
 package redisstore

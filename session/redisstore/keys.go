@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"regexp"
@@ -18,6 +19,8 @@ import (
 //	<prefix>:sid:{<hash>}      the sessions of a provider's session, likewise
 //	<prefix>:user.details:{<hash>}, <prefix>:sid.details:{<hash>}
 //	                           what is known of those that have details, a hash by ID
+//
+// and one channel, <prefix>:changes, for messages about records where the server does not tell of changes by itself.
 
 const (
 	kindSession = "session"
@@ -47,3 +50,19 @@ func (s *Store) indexKeys(name session.IndexName) ([]string, error) {
 	tag := ":{" + base64.RawURLEncoding.EncodeToString(name.Hash[:]) + "}"
 	return []string{s.prefix + ":" + name.Kind + tag, s.prefix + ":" + name.Kind + ".details" + tag}, nil
 }
+
+// recordsPrefix is what the names of all identity parts start with, and of nothing else of ours.
+func (s *Store) recordsPrefix() string { return s.prefix + ":" + kindSession + ":" }
+
+// recordID returns the ID in the name of an identity part.
+func (s *Store) recordID(key []byte) (session.ID, bool) {
+	rest, found := bytes.CutPrefix(key, []byte(s.recordsPrefix()))
+	if !found || len(rest) < 2 || rest[0] != '{' || rest[len(rest)-1] != '}' {
+		return session.ID{}, false
+	}
+	id, err := session.ParseID(string(rest[1 : len(rest)-1]))
+	return id, err == nil
+}
+
+// changesChannel is where writes are announced.
+func (s *Store) changesChannel() string { return s.prefix + ":changes" }

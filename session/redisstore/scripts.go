@@ -13,6 +13,10 @@ import "github.com/redis/go-redis/v9"
 // A command that is sent again because its answer was lost must find its own work: a value that is held already
 // and is byte for byte the one to be written is ours, since every seal has a random nonce.
 
+// swapRecord, touchRecord and deleteRecord end in a channel and a message, which are published when the identity part has changed; both are
+// empty where the server tells of changes by itself (see watch_mode.go). A message that is refused does not undo the write: without the right nobody
+// listens, as Watch checks it first.
+
 // readRecord: KEYS identity and, unless they are not asked for, tokens; ARGV mark. Returns the mark, identity or nil, what is left of
 // its life as PTTL says it, and tokens or nil.
 var readRecord = redis.NewScript(`
@@ -43,7 +47,7 @@ return 1
 `)
 
 // swapRecord: KEYS identity, tokens; ARGV identity, tokens or "", the bytes that the held value starts with, life in ms, absolute end in
-// Unix ms. Returns 1, 0 for another version, -1 for no record. A record that nobody gave an expiry ends at its absolute end.
+// Unix ms, channel, message. Returns 1, 0 for another version, -1 for no record. A record that nobody gave an expiry ends at its absolute end.
 var swapRecord = redis.NewScript(`
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' then return held end
@@ -57,6 +61,7 @@ if life < 0 then life = limit end
 life = math.min(math.max(life, tonumber(ARGV[4])), limit)
 if life <= 0 then
   redis.call('DEL', KEYS[1], KEYS[2])
+  if ARGV[6] ~= '' then redis.pcall('PUBLISH', ARGV[6], ARGV[7]) end
   return -1
 end
 life = string.format('%.0f', life)
@@ -66,19 +71,29 @@ else
   redis.call('DEL', KEYS[2])
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', life)
+if ARGV[6] ~= '' then redis.pcall('PUBLISH', ARGV[6], ARGV[7]) end
 return 1
 `)
 
-// touchRecord: KEYS identity, tokens; ARGV life in ms. Returns whether there is a record. PTTL is -2 for no key and -1
+// touchRecord: KEYS identity, tokens; ARGV life in ms, channel, message. Returns whether there is a record. PTTL is -2 for no key and -1
 // for one without expiry, which gets one here.
 var touchRecord = redis.NewScript(`
 local life = tonumber(ARGV[1])
 for i, key in ipairs(KEYS) do
   local left = redis.call('PTTL', key)
   if i == 1 and left == -2 then return 0 end
-  if left ~= -2 and life > left then redis.call('PEXPIRE', key, ARGV[1]) end
+  if left ~= -2 and life > left then
+    redis.call('PEXPIRE', key, ARGV[1])
+    if i == 1 and ARGV[2] ~= '' then redis.pcall('PUBLISH', ARGV[2], ARGV[3]) end
+  end
 end
 return 1
+`)
+
+// deleteRecord: KEYS identity, tokens; ARGV channel, message. A plain DEL does where nothing is to be published.
+var deleteRecord = redis.NewScript(`
+if redis.call('DEL', KEYS[1]) > 0 then redis.pcall('PUBLISH', ARGV[1], ARGV[2]) end
+return redis.call('DEL', KEYS[2])
 `)
 
 // claimSlot: KEYS slot; ARGV value, life in ms. Returns the value that holds the slot afterwards.

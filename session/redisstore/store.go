@@ -33,20 +33,24 @@ type Options struct {
 
 // Store keeps records, slots and lists of sessions in Redis. It is safe for concurrent use.
 type Store struct {
-	client  redis.UniversalClient
-	dialer  *dialer
-	prefix  string
-	timeout time.Duration
-	observe func(op string, took time.Duration, err error)
+	client      redis.UniversalClient
+	dialer      *dialer
+	location    location
+	credentials func() (user, password string)
+	prefix      string
+	timeout     time.Duration
+	observe     func(op string, took time.Duration, err error)
 
 	reached atomic.Bool
 	reading atomic.Pointer[reading] // nil until the store's clock was asked for the first time
+	finding atomic.Pointer[finding] // nil until it was learned how changes are told
 }
 
 var (
-	_ session.Store = (*Store)(nil)
-	_ session.Slots = (*Store)(nil)
-	_ session.Index = (*Store)(nil)
+	_ session.Store   = (*Store)(nil)
+	_ session.Slots   = (*Store)(nil)
+	_ session.Index   = (*Store)(nil)
+	_ session.Watcher = (*Store)(nil)
 )
 
 // Open makes a Store. It does not touch the network, so it succeeds while Redis is down; an error is one of the options, says what
@@ -76,7 +80,8 @@ func Open(o Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	s.client = newClient(loc, o.Password, s.dialer)
+	s.location, s.credentials = loc, loc.credentials(o.Password)
+	s.client = newClient(loc, s.credentials, s.dialer)
 	return s, nil
 }
 
@@ -277,8 +282,9 @@ func (s *Store) Create(ctx context.Context, r session.Record) error {
 func (s *Store) Swap(ctx context.Context, r session.Record) error {
 	return s.do(ctx, "swap", func(ctx context.Context) error {
 		identity, tokens := encode(r)
+		channel, message := s.announcement(ctx, r.ID)
 		code, err := swapRecord.Run(ctx, s.client, s.recordKeys(r.ID), identity, tokens,
-			session.AppendVersion(nil, r.Version-1), r.TTL.Milliseconds(), r.Expires.UnixMilli()).Int()
+			session.AppendVersion(nil, r.Version-1), r.TTL.Milliseconds(), r.Expires.UnixMilli(), channel, message).Int()
 		switch {
 		case isWrongType(err) || err == nil && code == 0:
 			return session.ErrVersion
@@ -292,7 +298,8 @@ func (s *Store) Swap(ctx context.Context, r session.Record) error {
 // Touch implements session.Store. A key whose expiry was taken away gets one again.
 func (s *Store) Touch(ctx context.Context, id session.ID, ttl time.Duration) error {
 	return s.do(ctx, "touch", func(ctx context.Context) error {
-		found, err := touchRecord.Run(ctx, s.client, s.recordKeys(id), max(ttl.Milliseconds(), 0)).Int()
+		channel, message := s.announcement(ctx, id)
+		found, err := touchRecord.Run(ctx, s.client, s.recordKeys(id), max(ttl.Milliseconds(), 0), channel, message).Int()
 		if err == nil && found == 0 {
 			return session.ErrNotFound
 		}
@@ -300,9 +307,12 @@ func (s *Store) Touch(ctx context.Context, id session.ID, ttl time.Duration) err
 	})
 }
 
-// Delete implements session.Store. It is a plain DEL, which Redis takes when its memory is full, too.
+// Delete implements session.Store. It is a plain DEL where Redis tells of it by itself; both that and the script are taken when its memory is full, too.
 func (s *Store) Delete(ctx context.Context, id session.ID) error {
 	return s.do(ctx, "delete", func(ctx context.Context) error {
+		if channel, message := s.announcement(ctx, id); channel != "" {
+			return deleteRecord.Run(ctx, s.client, s.recordKeys(id), channel, message).Err()
+		}
 		return s.client.Del(ctx, s.recordKeys(id)...).Err()
 	})
 }

@@ -183,7 +183,7 @@ func TestRefusedSignInIsNotAStorm(t *testing.T) {
 
 func TestMissingRightIsNamed(t *testing.T) {
 	server := storetest.StartRedis(t)
-	server.Do("ACL", "SETUSER", "narrow", "on", ">pass", "~*", "+get", "+ping")
+	server.Do("ACL", "SETUSER", "narrow", "on", ">pass", "~*", "+get", "+ping", "+client|tracking")
 	s := open(t, Options{URL: strings.Replace(server.URL, "//", "//narrow:pass@", 1)})
 	healthy(t, s)
 	_, err := s.Load(t.Context(), session.ID{1})

@@ -34,6 +34,18 @@ type location struct {
 	serverName                     string
 }
 
+// credentials returns what a connection says who it is; password, unless nil, wins over the URL's unless it gives none.
+func (loc location) credentials(password func() string) func() (user, password string) {
+	return func() (string, string) {
+		if password != nil {
+			if p := password(); p != "" {
+				return loc.user, p
+			}
+		}
+		return loc.user, loc.password
+	}
+}
+
 var schemes = map[string]location{
 	"redis":           {topology: standalone},
 	"rediss":          {topology: standalone, tls: true},

@@ -29,6 +29,9 @@ type Harness struct {
 	// Faults are what may happen to the store, by name; RunFaults needs them. Each makes it unable to answer, keeps what it holds, and
 	// returns what ends it. They run one at a time.
 	Faults map[string]func(t *testing.T, in Instance) (repair func())
+	// Breaks are what may happen to the push channel while the store goes on, or soon does so again, by name; RunWatch goes through them. They keep
+	// what the store holds.
+	Breaks map[string]func(t *testing.T, in Instance)
 }
 
 // Instance is a store and what a test must do behind its back.
@@ -46,6 +49,12 @@ type Instance struct {
 	Persist func(t *testing.T, id session.ID)
 	// PutOtherList stores something that is no list under a list's names; nil where that cannot be.
 	PutOtherList func(t *testing.T, name session.IndexName, ttl time.Duration)
+	// Twin opens the same storage as another process does; nil where no other can.
+	Twin func(t *testing.T) Store
+	// TellsAll says that the push channel tells of what no user of the store wrote: expiry, and that everything was removed at once.
+	TellsAll bool
+	// Empty removes everything at once; nil where that cannot be.
+	Empty func(t *testing.T)
 	// Lives tells everything that the store holds, by name, and how long it has to live; negative means for ever. It
 	// may be called from several goroutines.
 	Lives func(ctx context.Context) (map[string]time.Duration, error)

@@ -1,0 +1,60 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"authsvc/session"
+)
+
+// The push channel is one connection to each master, which are asked for a sign of life each checkInterval; one that was silent for silence after
+// its last answer is lost. Pauses between tries to set it up double from the first to the last.
+const (
+	checkInterval            = 500 * time.Millisecond
+	silence                  = 1200 * time.Millisecond
+	probeInterval            = 10 * time.Second
+	firstPause, longestPause = 10 * time.Millisecond, time.Second
+)
+
+// Watch implements session.Watcher. Where the server tracks for this user (CLIENT TRACKING in broadcasting mode), every change is told, whoever made it, expiry,
+// eviction and flush as well; else the writes of this and other processes that use this package. The package's description says which rights that takes.
+//
+// Tracking knows no databases: changes in another database under the same prefix are told, too, and cause nothing worse than a record that is read again.
+// A channel ends with what is behind it: a master that was replaced, whether it lives on or not, and any change in the set of a Cluster's masters, is a loss.
+func (s *Store) Watch(ctx context.Context, o session.Observer) {
+	tracking, wait := true, firstPause
+	for ctx.Err() == nil {
+		lived, err := s.watch(ctx, o, tracking)
+		if errors.Is(err, errNoTracking) && tracking {
+			tracking = false
+			continue
+		}
+		tracking = true // it is asked for first each time
+		if lived > time.Second {
+			wait = firstPause
+		}
+		pause(ctx, wait/2+rand.N(wait/2))
+		wait = min(2*wait, longestPause)
+	}
+}
+
+// watch sets up a channel and keeps it until something of it is lost.
+func (s *Store) watch(ctx context.Context, o session.Observer, tracking bool) (lived time.Duration, err error) {
+	c := newChannel(ctx, s, o, tracking)
+	defer c.end()
+	if err := c.open(); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	c.keep()
+	return time.Since(began), context.Cause(c.ctx)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
