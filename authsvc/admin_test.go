@@ -31,7 +31,7 @@ func (u unreachedStore) Ping(context.Context) error { return errStoreDown }
 func TestReadiness(t *testing.T) {
 	var config *Config
 	r := newRig(t, 1, func(c *Config) { config = c })
-	discovered := func(s *Service) *Service { s.Run(t.Context()); return s }
+	discovered := func(s *Service) *Service { run(t, s); return s }
 	draining := discovered(r.another(config, r.store))
 	draining.Drain()
 	tests := []struct {

@@ -46,7 +46,8 @@ func (s *Service) verdict(r *http.Request, site *site) decision {
 	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
 	defer cancel()
 	d, tokens := s.identify(ctx, site, r)
-	if d.Outcome == Allow {
+	stale := d.stale
+	if d.Outcome == Allow && !stale { // the store would not answer
 		if err := site.sessions.Touch(ctx, *d.Session); err != nil {
 			s.metrics.touchFailures.Inc() // the session is as valid as before
 		}
@@ -58,6 +59,9 @@ func (s *Service) verdict(r *http.Request, site *site) decision {
 	d = decide(d.Session, site.groupsClaim, parseNarrowing(r.URL.RawQuery))
 	if d.Outcome != Allow {
 		return d
+	}
+	if stale {
+		d.Reason = "session_stale"
 	}
 	var dropped int
 	d.Identity, dropped = renderIdentity(site.headers, d.Session, tokens, site.groupsClaim, s.store.Now())
@@ -79,13 +83,8 @@ func (s *Service) identify(ctx context.Context, site *site, r *http.Request) (de
 	case err != nil:
 		return decision{Outcome: Login, Reason: "cookie_invalid"}, session.Tokens{}
 	}
-	var loaded session.Session
-	var tokens session.Tokens
-	if site.tokens {
-		loaded, tokens, err = site.sessions.LoadWithTokens(ctx, token)
-	} else {
-		loaded, err = site.sessions.Load(ctx, token)
-	}
+	recalled, err := site.sessions.Recall(ctx, token, site.tokens)
+	tokens := recalled.Tokens
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		return decision{Outcome: Login, Reason: "session_not_found"}, tokens
@@ -96,7 +95,7 @@ func (s *Service) identify(ctx context.Context, site *site, r *http.Request) (de
 	case err != nil:
 		return decision{Outcome: Unavailable, Reason: "store", Err: err}, tokens
 	}
-	return decision{Outcome: Allow, Reason: "session", Session: &loaded, token: token}, tokens
+	return decision{Outcome: Allow, Reason: "session", Session: &recalled.Session, token: token, stale: recalled.Stale}, tokens
 }
 
 // renew has the session's tokens renewed when they are due, and waits for it only when they have expired. The provider's trouble

@@ -327,7 +327,7 @@ func TestStoreFaults(t *testing.T) {
 		}
 		cookie := http.Header{"Cookie": {"authsvc_login=" + b.loginCookie().Value}}
 		service := r.another(config, panickyStore{r.store})
-		service.Run(t.Context())
+		run(t, service)
 		answer := ask(service, http.MethodGet, address.RequestURI(), trustedPeer, cookie)
 		if answer.Code != http.StatusInternalServerError || !strings.Contains(answer.Body.String(), answer.Header().Get("X-Request-Id")) {
 			t.Errorf("%d\n%s", answer.Code, answer.Body)

@@ -91,9 +91,10 @@ type Session struct {
 	RefreshBefore    time.Duration `key:"refresh_before" default:"1m" doc:"refresh this long before the access token expires, at most half of its life"`
 	RefreshWait      time.Duration `key:"refresh_wait" default:"2s" doc:"how long a verdict waits for a refresh once the access token has expired"`
 	UserinfoInterval time.Duration `key:"userinfo_interval" default:"0" later:"true" doc:"ask userinfo this often for changed claims"`
+	RefreshLimit     int           `key:"refresh_limit" default:"1000" doc:"refreshes that one replica has under way at most; what is due beyond them is refreshed by a later request"`
 	MaxPerUser       int           `key:"max_per_user" default:"0" doc:"newest sessions that a user keeps; 0 is no cap"`
 	CacheTTL         time.Duration `key:"cache_ttl" default:"5s" doc:"how long a replica may trust its own copy; 0 turns the cache off"`
-	ServeStale       time.Duration `key:"serve_stale" default:"0" later:"true" doc:"how long a cached session may pass while the store is down"`
+	ServeStale       time.Duration `key:"serve_stale" default:"0" doc:"how long a cached session may pass while the store is down"`
 }
 
 // Redirect says where a login may end.

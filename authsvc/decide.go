@@ -43,6 +43,7 @@ type decision struct {
 	Reason  string
 	Session *session.Session // who is signed in; nil unless known
 	token   session.Token    // by which it was found
+	stale   bool             // it is what this replica last knew, since the store cannot tell
 	Err     error            // why, for the operator; nil for a plain verdict
 	// Identity are the values of the site's identity headers, when the outcome is Allow.
 	Identity []string

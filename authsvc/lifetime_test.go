@@ -99,7 +99,7 @@ func TestPersistedRecord(t *testing.T) {
 	var config *Config
 	r := newRig(t, 1, func(c *Config) { config = c })
 	service := r.another(config, &persistStore{faultyStore: r.store, kept: map[session.ID]session.Record{}})
-	service.Run(t.Context())
+	run(t, service)
 	r.replicas[0] = service
 	r.provider.EditTokenResponse(withoutRefreshToken) // a refresh would find that the underlying store forgets
 	b := r.browser()

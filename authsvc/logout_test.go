@@ -274,7 +274,7 @@ func TestLogoutWithoutProvider(t *testing.T) {
 		delete(document, "end_session_endpoint")
 	})
 	plain := r.another(config, r.store)
-	plain.Run(t.Context())
+	run(t, plain)
 	r.replicas = append(r.replicas, plain, r.another(config, r.store))
 	for replica := 1; replica <= 2; replica++ {
 		t.Run(fmt.Sprint(replica), func(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"authsvc/session"
 )
 
 // metrics are the service's own. No label ever has a value that comes from a request.
@@ -12,6 +14,9 @@ type metrics struct {
 	decisionSeconds *prometheus.HistogramVec
 	logins          *prometheus.CounterVec
 	refreshes       *prometheus.CounterVec
+	cacheHits       prometheus.Counter
+	cacheMisses     prometheus.Counter
+	cacheBypasses   prometheus.Counter
 	shortened       prometheus.Counter
 	identityDropped prometheus.Counter
 	touchFailures   prometheus.Counter
@@ -19,6 +24,9 @@ type metrics struct {
 }
 
 func newMetrics(registry *prometheus.Registry) metrics {
+	cache := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "authsvc_cache_total", Help: "Sessions by where they came from: hit, miss, or bypass while this replica may be missing changes.",
+	}, []string{"result"})
 	m := metrics{
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "authsvc_decisions_total", Help: "Verdicts by outcome and reason.",
@@ -33,6 +41,9 @@ func newMetrics(registry *prometheus.Registry) metrics {
 		refreshes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "authsvc_refreshes_total", Help: "Refreshes by result: ok, shared with another replica, revoked by the provider, failed.",
 		}, []string{"result"}),
+		cacheHits:     cache.WithLabelValues(session.CacheHit),
+		cacheMisses:   cache.WithLabelValues(session.CacheMiss),
+		cacheBypasses: cache.WithLabelValues(session.CacheBypass),
 		shortened: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_return_addresses_shortened_total", Help: "Return addresses that were too long and lost their query or path.",
 		}),
@@ -46,8 +57,20 @@ func newMetrics(registry *prometheus.Registry) metrics {
 			Name: "authsvc_panics_total", Help: "Panics that were answered with 503 or 500.",
 		}),
 	}
-	registry.MustRegister(m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.touchFailures, m.panics)
+	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.touchFailures, m.panics)
 	return m
+}
+
+// countCache is for every verdict: it looks no label up.
+func (m *metrics) countCache(result string) {
+	switch result {
+	case session.CacheHit:
+		m.cacheHits.Inc()
+	case session.CacheMiss:
+		m.cacheMisses.Inc()
+	default:
+		m.cacheBypasses.Inc()
+	}
 }
 
 // StoreMetrics registers the metrics of a store's operations and returns the function that observes one: its name, how long it

@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"io"
 	"net/http"
@@ -62,6 +63,7 @@ func newRig(t *testing.T, replicas int, configure func(*Config)) *rig {
 	config.PublicURL = r.url
 	config.OIDC.ClientID, config.OIDC.ClientSecret = "app", testClientSecret
 	config.Cookie.Secret = []Secret{cookieSecret(1)}
+	config.Session.CacheTTL = 0 // what the store holds is what counts; cache_test.go turns it on
 	config.OIDC.Issuer = "set below"
 	if configure != nil {
 		configure(config)
@@ -86,10 +88,30 @@ func newRig(t *testing.T, replicas int, configure func(*Config)) *rig {
 		if err != nil {
 			t.Fatal(err)
 		}
-		service.Run(t.Context())
+		run(t, service)
 		r.replicas = append(r.replicas, service)
 	}
 	return r
+}
+
+// run runs the service until the test ends, and waits until it knows its provider.
+func run(t *testing.T, s *Service) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { s.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := s.site.Load().provider.ready(); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the provider was not discovered")
+		}
+	}
 }
 
 func (r *rig) now() time.Time { return time.Now().Add(time.Duration(r.clock.Load())) }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +20,7 @@ type Backend interface {
 	session.Store
 	session.Slots
 	session.Index
+	session.Watcher
 	// Now returns the store's clock, by which everything that replicas share is measured.
 	Now() time.Time
 	// Ping asks the store for a sign of life, within its own short deadline.
@@ -44,6 +47,8 @@ type Service struct {
 	metrics  metrics
 	client   *http.Client // for the provider
 	endings  session.Endings
+	journal  session.Journal
+	cache    *session.Cache
 	site     atomic.Pointer[site]
 	draining atomic.Bool
 }
@@ -56,19 +61,34 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{store: o.Store, log: o.Log, registry: o.Metrics, metrics: newMetrics(o.Metrics), client: client}
-	s.endings.Store = o.Store
+	s.endings.Store, s.journal.Store = o.Store, o.Store
+	s.cache = session.NewCache(session.CacheOptions{
+		TTL: o.Config.Session.CacheTTL, Stale: o.Config.Session.ServeStale, Bytes: cacheBytes(),
+		Report: s.metrics.countCache, Back: s.journal.Replay,
+	})
 	site, err := newSite(o.Config, s, new(atomic.Pointer[metadata]))
 	if err != nil {
 		return nil, err
 	}
 	s.site.Store(site)
+	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "authsvc_refreshes_in_flight", Help: "Refreshes under way; session.refresh_limit bounds them.",
+	}, func() float64 { return float64(s.site.Load().renewer.Flights()) }))
 	return s, nil
 }
 
-// Run does what goes on beside requests: it asks for the provider's metadata until it has it. It returns when that is
-// done or ctx ends.
+// Run does what goes on beside requests until ctx ends: it watches the store for changes, and asks for the provider's metadata until it has it.
 func (s *Service) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { s.store.Watch(ctx, s.cache) })
 	s.site.Load().provider.discoverUntilDone(ctx, s.log)
+}
+
+// cacheBytes is the memory that cached sessions may take: what some 100,000 of them need, and less where the process may not have so much.
+func cacheBytes() uint64 {
+	const most = 128 << 20
+	return uint64(min(most, debug.SetMemoryLimit(-1)/4))
 }
 
 // ReplaceSecrets takes the key ring and the client secret from a configuration that is otherwise the one in use. Requests

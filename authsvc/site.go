@@ -68,6 +68,7 @@ func newSite(c *Config, service *Service, discovered *atomic.Pointer[metadata]) 
 		keyring:   keyring,
 		sessions: &session.Manager{
 			Store: service.store, Slots: service.store, Index: service.store, Endings: &service.endings,
+			Cache: service.cache, Journal: &service.journal,
 			MaxPerUser: c.Session.MaxPerUser, Keyring: keyring, Site: mainSite, Now: service.store.Now,
 			IdleTimeout: c.Session.IdleTimeout, AbsoluteTimeout: c.Session.AbsoluteTimeout,
 		},
@@ -98,7 +99,7 @@ func newSite(c *Config, service *Service, discovered *atomic.Pointer[metadata]) 
 	s.warn = func(err error) { service.log.Warn().Err(err).Msg("the refresh goes on with the former claims") }
 	s.renewer = &session.Renewer{
 		Manager: s.sessions, Slots: service.store, Refresh: s.refresh, Before: c.Session.RefreshBefore,
-		Report: service.reportRefresh,
+		Report: service.reportRefresh, Limit: c.Session.RefreshLimit,
 	}
 	s.refreshWait = c.Session.RefreshWait
 	s.tokens = needsTokens(s.headers)

@@ -119,6 +119,13 @@ func (v *validator) session() {
 	v.duration("session.refresh_before", s.RefreshBefore, 0, century)
 	v.duration("session.refresh_wait", s.RefreshWait, 0, maxRefreshWait)
 	v.duration("session.cache_ttl", s.CacheTTL, 0, century)
+	v.duration("session.serve_stale", s.ServeStale, 0, century)
+	if s.CacheTTL == 0 && s.ServeStale > 0 {
+		v.wrong("session.serve_stale", "serves from the cache, which session.cache_ttl turns off", "write a session.cache_ttl, or 0 here")
+	}
+	if s.RefreshLimit < 1 {
+		v.wrong("session.refresh_limit", "lets nobody refresh", "write 1 or more")
+	}
 	if s.MaxPerUser < 0 {
 		v.wrong("session.max_per_user", "is negative", "write the number of sessions that a user keeps, or 0 for no cap")
 	}

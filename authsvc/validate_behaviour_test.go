@@ -22,7 +22,10 @@ func TestValidateSession(t *testing.T) {
 		{name: "max_per_user", change: set(func(s *Session) { s.MaxPerUser = 1 })},
 		{name: "negative max_per_user", change: set(func(s *Session) { s.MaxPerUser = -1 }), key: "session.max_per_user"},
 		{name: "userinfo_interval", change: set(func(s *Session) { s.UserinfoInterval = 1 }), key: "session.userinfo_interval"},
-		{name: "serve_stale", change: set(func(s *Session) { s.ServeStale = 1 }), key: "session.serve_stale"},
+		{name: "negative serve_stale", change: set(func(s *Session) { s.ServeStale = -1 }), key: "session.serve_stale"},
+		{name: "serve_stale without a cache", change: set(func(s *Session) { s.CacheTTL, s.ServeStale = 0, time.Minute }), key: "session.serve_stale"},
+		{name: "serve_stale", change: set(func(s *Session) { s.ServeStale = time.Minute })},
+		{name: "no refresh at all", change: set(func(s *Session) { s.RefreshLimit = 0 }), key: "session.refresh_limit"},
 	})
 }
 
