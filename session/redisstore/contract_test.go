@@ -91,6 +91,7 @@ func real(server *storetest.Server, o Options) storetest.Harness {
 			o.Prefix = "t" + rand.Text()
 			s := open(t, o)
 			in := instance(s, server.Client(), func(t *testing.T, d time.Duration) { passes(t, server.Client(), d) })
+			in.Twin = func(t *testing.T) storetest.Store { return open(t, o) }
 			in.Lives = func(ctx context.Context) (map[string]time.Duration, error) {
 				lives, err := server.Lives(ctx)
 				return ownKeys(s, lives, err)
@@ -140,12 +141,22 @@ func TestContractNarrowRights(t *testing.T) {
 
 func TestContractCluster(t *testing.T) {
 	c := storetest.StartCluster(t)
-	h := storetest.Harness{
+	h := clustered(c, Options{URL: c.URL})
+	storetest.RunConcurrent(t, h)
+	storetest.Run(t, h)
+}
+
+// clustered is the harness of a Cluster that is started once; each store has its own prefix.
+func clustered(c *storetest.Cluster, o Options) storetest.Harness {
+	return storetest.Harness{
 		Life: 500 * time.Millisecond, Bound: 100 * time.Millisecond,
 		New: func(t *testing.T) storetest.Instance {
-			s := open(t, Options{URL: c.URL, Prefix: "t" + rand.Text()})
+			o := o
+			o.Prefix = "t" + rand.Text()
+			s := open(t, o)
 			client := c.Nodes[0].Client()
 			in := instance(s, c.Client(), func(t *testing.T, d time.Duration) { passes(t, client, d) })
+			in.Twin = func(t *testing.T) storetest.Store { return open(t, o) }
 			in.Lives = func(ctx context.Context) (map[string]time.Duration, error) {
 				lives, err := c.Lives(ctx)
 				return ownKeys(s, lives, err)
@@ -153,8 +164,6 @@ func TestContractCluster(t *testing.T) {
 			return in
 		},
 	}
-	storetest.RunConcurrent(t, h)
-	storetest.Run(t, h)
 }
 
 func TestContractMiniredis(t *testing.T) {

@@ -81,6 +81,21 @@ func (c *Cluster) ready() error {
 	return nil
 }
 
+// Roles returns the nodes that are masters and those that are replicas now; those that do not answer are neither.
+func (c *Cluster) Roles() (masters, replicas []*Server) {
+	for _, node := range c.Nodes {
+		role, err := node.Client().Do(context.Background(), "ROLE").Slice()
+		switch {
+		case err != nil:
+		case role[0] == "master":
+			masters = append(masters, node)
+		default:
+			replicas = append(replicas, node)
+		}
+	}
+	return masters, replicas
+}
+
 // Lives returns what is left of the life of every key of all masters that answer; negative for a key without expiry.
 func (c *Cluster) Lives(ctx context.Context) (map[string]time.Duration, error) {
 	found := map[string]time.Duration{}

@@ -40,12 +40,17 @@ func StartRedis(tb testing.TB, args ...string) *Server {
 		tb.Fatal(err)
 	}
 	port := freePort(tb)
+	return start(tb, dir, port, append([]string{
+		"--port", port, "--bind", "127.0.0.1", "--unixsocket", filepath.Join(dir, "s"), "--dir", dir, "--save", "",
+		"--enable-debug-command", "local", "--cluster-port", freePort(tb),
+	}, args...))
+}
+
+// start starts a redis-server with the arguments, which make it listen on the port and keep its files in dir.
+func start(tb testing.TB, dir, port string, args []string) *Server {
+	tb.Helper()
 	s := &Server{
-		Addr: "127.0.0.1:" + port, URL: "redis://127.0.0.1:" + port, Socket: filepath.Join(dir, "s"), tb: tb, dir: dir,
-		args: append([]string{
-			"--port", port, "--bind", "127.0.0.1", "--unixsocket", filepath.Join(dir, "s"), "--dir", dir, "--save", "",
-			"--enable-debug-command", "local", "--cluster-port", freePort(tb),
-		}, args...),
+		Addr: "127.0.0.1:" + port, URL: "redis://127.0.0.1:" + port, Socket: filepath.Join(dir, "s"), tb: tb, dir: dir, args: args,
 	}
 	s.client = redis.NewClient(&redis.Options{
 		Addr: s.Addr, Password: s.password(), Protocol: 2, DisableIdentity: true, DialerRetries: 1,

@@ -1,0 +1,143 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Sentinel is a master with two replicas, watched by three sentinels of which two must agree.
+type Sentinel struct {
+	// Servers are the master, in the beginning the first, and its replicas.
+	Servers []*Server
+	// Sentinels are processes as well.
+	Sentinels []*Server
+	// URL is a store URL that names the sentinels.
+	URL string
+
+	tb testing.TB
+}
+
+const masterName = "main"
+
+// StartSentinel starts six processes and waits until every sentinel knows all others. A master that is gone is replaced within about 4 seconds.
+func StartSentinel(tb testing.TB) *Sentinel {
+	tb.Helper()
+	g := &Sentinel{tb: tb, Servers: []*Server{StartRedis(tb)}}
+	host, port, _ := net.SplitHostPort(g.Servers[0].Addr)
+	for range 2 {
+		g.Servers = append(g.Servers, StartRedis(tb, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0"))
+	}
+	for _, server := range g.Servers {
+		// Each is a replica at some time, and then follows at once.
+		server.Do("CONFIG", "SET", "repl-diskless-sync-delay", 0)
+	}
+	addresses := []string{}
+	for range 3 {
+		s := startSentinel(tb, host, port)
+		g.Sentinels, addresses = append(g.Sentinels, s), append(addresses, s.Addr)
+	}
+	g.URL = "redis+sentinel://" + strings.Join(addresses, ",") + "/" + masterName
+	g.Settle()
+	return g
+}
+
+// startSentinel starts one; it writes what it learns into its own configuration.
+func startSentinel(tb testing.TB, host, port string) *Server {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "redis")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	own := freePort(tb)
+	file := filepath.Join(dir, "sentinel.conf")
+	config := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor %[3]s %s %s 2\nsentinel down-after-milliseconds %[3]s 1000\nsentinel failover-timeout %[3]s 3000\n",
+		own, dir, masterName, host, port)
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return start(tb, dir, own, []string{file, "--sentinel"})
+}
+
+// Master returns the server that all sentinels name.
+func (g *Sentinel) Master() (*Server, error) {
+	named := []string{}
+	for _, s := range g.Sentinels {
+		pair, err := s.Client().Do(context.Background(), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName).StringSlice()
+		if err != nil || len(pair) != 2 {
+			continue // it is down
+		}
+		named = append(named, net.JoinHostPort(pair[0], pair[1]))
+	}
+	slices.Sort(named)
+	if named = slices.Compact(named); len(named) != 1 {
+		return nil, fmt.Errorf("the sentinels name %v", named)
+	}
+	for _, server := range g.Servers {
+		if server.Addr == named[0] {
+			return server, nil
+		}
+	}
+	return nil, fmt.Errorf("the sentinels name %v, which is none of ours", named)
+}
+
+// Failover makes the sentinels replace a master that works. It does not wait until they have.
+func (g *Sentinel) Failover() {
+	g.tb.Helper()
+	WaitFor(g.tb, "the sentinel to begin", func() error {
+		return g.Sentinels[0].Client().Do(context.Background(), "SENTINEL", "FAILOVER", masterName).Err()
+	})
+}
+
+// Settle waits until all sentinels know each other and name the same master, and the other two servers follow it.
+func (g *Sentinel) Settle() {
+	g.tb.Helper()
+	WaitFor(g.tb, "the sentinels and replicas to be ready", g.ready)
+}
+
+func (g *Sentinel) ready() error {
+	master, err := g.Master()
+	if err != nil {
+		return err
+	}
+	for _, s := range g.Sentinels {
+		about, err := s.Client().Do(context.Background(), "SENTINEL", "MASTER", masterName).StringSlice()
+		if err != nil {
+			return err
+		}
+		for i := 0; i+1 < len(about); i += 2 {
+			want := map[string]string{"num-slaves": "2", "num-other-sentinels": "2", "flags": "master"}[about[i]]
+			if want != "" && about[i+1] != want {
+				return fmt.Errorf("a sentinel says that %s is %s", about[i], about[i+1])
+			}
+		}
+	}
+	for _, server := range g.Servers {
+		info, err := server.Client().Info(context.Background(), "replication").Result()
+		switch {
+		case err != nil:
+			return err
+		case server == master && !strings.Contains(info, "role:master"):
+			return errors.New("the master is none")
+		case server != master && strings.Contains(info, "role:master"):
+			// A master that was replaced, or comes back. The sentinels would see to it within some ten seconds.
+			host, port, _ := net.SplitHostPort(master.Addr)
+			server.Do("REPLICAOF", host, port)
+			return errors.New("a server takes itself for the master")
+		case server != master && (!strings.Contains(info, "master_link_status:up") || !strings.Contains(info, "master_port:"+master.port())):
+			return errors.New("a replica does not follow the master")
+		}
+	}
+	return nil
+}
+
+func (s *Server) port() string {
+	_, port, _ := net.SplitHostPort(s.Addr)
+	return port
+}
