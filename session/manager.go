@@ -15,6 +15,8 @@ type Manager struct {
 	// Slots and Index are needed to end sessions by user or by provider session; without an Index sessions are on no list.
 	Slots Slots
 	Index Index
+	// Counter, unless nil, is told of users whose sessions are used.
+	Counter Counter
 	// Endings, unless nil, takes care of sessions whose end the store could not confirm.
 	Endings *Endings
 	// Cache, unless nil, serves Recall.
@@ -65,6 +67,7 @@ func (m *Manager) Begin(ctx context.Context, s Session, t Tokens) (Token, Sessio
 	if err := m.Store.Create(ctx, r); err != nil {
 		return Token{}, Session{}, fmt.Errorf("begin session: %w", err)
 	}
+	m.seen(s, r.TTL)
 	return token, s, nil
 }
 
@@ -83,6 +86,7 @@ func (m *Manager) Rotate(ctx context.Context, token Token, s Session, t Tokens) 
 		return Session{}, fmt.Errorf("rotate session: %w", err)
 	}
 	m.Journal.rotated(r)
+	m.seen(s, r.TTL)
 	return s, nil
 }
 
@@ -191,11 +195,13 @@ func (m *Manager) Touch(ctx context.Context, s Session) error {
 	if left >= m.IdleTimeout || !s.IdleExpires.Before(s.Expires) {
 		return nil
 	}
-	err := m.Store.Touch(ctx, s.ID, m.ttl(now, s.Expires))
+	life := m.ttl(now, s.Expires)
+	err := m.Store.Touch(ctx, s.ID, life)
 	m.Cache.Changed(s.ID)
 	if err != nil {
 		return fmt.Errorf("touch session: %w", err)
 	}
+	m.seen(s, life)
 	return nil
 }
 

@@ -43,6 +43,7 @@ var (
 	_ session.Slots   = (*Store)(nil)
 	_ session.Index   = (*Store)(nil)
 	_ session.Watcher = (*Store)(nil)
+	_ session.Counter = (*Store)(nil)
 )
 
 // New makes an empty store with the clock now; nil means time.Now.

@@ -29,16 +29,19 @@ func (s *Store) Now() time.Time {
 func (s *Store) Reached() bool { return s.reached.Load() }
 
 // Run keeps measuring the store's clock until the context ends: every 10 seconds, and until it succeeds for the first time
-// after 100 ms, 200 ms and so on up to a second.
+// after 100 ms, 200 ms and so on up to a second. It sends what was counted, each second.
 func (s *Store) Run(ctx context.Context) {
+	var asked time.Time
 	measured, wait := false, firstRetry
 	for ctx.Err() == nil {
-		if s.measure(ctx) == nil {
-			measured = true
+		if !measured || time.Since(asked) >= heartbeat {
+			asked = time.Now()
+			measured = s.measure(ctx) == nil || measured
 		}
 		pause := wait
 		if measured {
-			pause = heartbeat
+			s.flush(ctx)
+			pause = flushEvery
 		} else {
 			wait = min(2*wait, lastRetry)
 		}
@@ -47,6 +50,14 @@ func (s *Store) Run(ctx context.Context) {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// measureOnce measures the store's clock if nobody has.
+func (s *Store) measureOnce(ctx context.Context) error {
+	if s.reading.Load() != nil {
+		return nil
+	}
+	return s.measure(ctx)
 }
 
 // measure takes Redis' time for the one in the middle of the round trip.

@@ -12,7 +12,7 @@
 //
 // A user for this service needs the keys of its prefix and these commands, and no others:
 //
-//	ACL SETUSER authsvc on >password ~authsvc:* resetchannels +get +set +del +pttl +pexpire +pexpireat +time +ping +eval +evalsha +zadd +zrem +zrange +hget +hgetall +hset +hdel +client|tracking
+//	ACL SETUSER authsvc on >password ~authsvc:* resetchannels +get +set +del +pttl +pexpire +pexpireat +time +ping +eval +evalsha +zadd +zrem +zrange +zcount +hget +hgetall +hset +hdel +hincrby +client|tracking
 //
 // Without +client|tracking, or on a server that has no such command, changes are told by messages (see Store.Watch), and the user needs these in its place, with
 // the prefix of its keys:

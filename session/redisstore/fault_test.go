@@ -199,7 +199,7 @@ func TestLostAnswer(t *testing.T) {
 			return pass, cut
 		}
 		// The script must be known, or the answer that is lost is that it is not.
-		for _, script := range []*redis.Script{createRecord, swapRecord, touchRecord, claimSlot, replaceSlot, noteEntry, readEntries, forgetEntry} {
+		for _, script := range []*redis.Script{createRecord, swapRecord, touchRecord, deleteRecord, claimSlot, replaceSlot, noteEntry, readEntries, forgetEntry} {
 			if err := script.Load(t.Context(), server.Client()).Err(); err != nil {
 				t.Fatal(err)
 			}

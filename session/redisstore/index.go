@@ -91,6 +91,10 @@ func (s *Store) Forget(ctx context.Context, name session.IndexName, id session.I
 		return err
 	}
 	return s.do(ctx, "forget", func(ctx context.Context) error {
-		return forgetEntry.Run(ctx, s.client, keys, id[:]).Err()
+		left, err := forgetEntry.Run(ctx, s.client, keys, id[:]).Bool()
+		if err == nil && !left {
+			s.gone(name)
+		}
+		return err
 	})
 }

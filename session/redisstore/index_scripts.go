@@ -59,7 +59,7 @@ if details.err then return details end
 return {ends, details}
 `)
 
-// forgetEntry: KEYS IDs, details; ARGV ID. None of its commands is refused when the memory is full.
+// forgetEntry: KEYS IDs, details; ARGV ID. Returns whether entries are left. None of its commands is refused when the memory is full.
 var forgetEntry = redis.NewScript(`
 local removed = redis.pcall('ZREM', KEYS[1], ARGV[1])
 if type(removed) == 'table' then return removed end
@@ -71,5 +71,5 @@ if last then
     redis.call('PEXPIREAT', key, string.format('%.0f', tonumber(last)))
   end
 end
-return 1
+return last and 1 or 0
 `)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"regexp"
+	"strconv"
 
 	"authsvc/session"
 )
@@ -19,6 +20,14 @@ import (
 //	<prefix>:sid:{<hash>}      the sessions of a provider's session, likewise
 //	<prefix>:user.details:{<hash>}, <prefix>:sid.details:{<hash>}
 //	                           what is known of those that have details, a hash by ID
+//	<prefix>:count:{sessions}:hours
+//	                           how many sessions end in each hour since 1970, a hash: hour, and hour with a "b" for bytes
+//	<prefix>:count:{sessions}:<hour>
+//	                           how many of them end in each ten seconds of the hour, likewise
+//	<prefix>:count:{sessions}:users:<n>
+//	                           users who have a session, a sorted set: 8 bytes of the list's hash by the Unix ms of its longest life
+//	<prefix>:count:{sessions}:by:<process>
+//	                           the number of the last counts that a process has sent
 //
 // and one channel, <prefix>:changes, for messages about records where the server does not tell of changes by itself.
 
@@ -41,6 +50,16 @@ func (s *Store) recordKeys(id session.ID) []string {
 func (s *Store) slotKeys(name session.SlotName) []string {
 	return []string{s.prefix + ":" + name.Kind + ":{" + base64.RawURLEncoding.EncodeToString(name.Hash[:]) + "}"}
 }
+
+func (s *Store) countKey(name string) string { return s.prefix + ":count:{sessions}:" + name }
+
+func (s *Store) hoursKey() string { return s.countKey("hours") }
+
+func (s *Store) hourKey(hour int64) string { return s.countKey(strconv.FormatInt(hour, 10)) }
+
+func (s *Store) userSetKey(n uint64) string { return s.countKey("users:" + strconv.FormatUint(n, 10)) }
+
+func (s *Store) senderKey(process string) string { return s.countKey("by:" + process) }
 
 // indexKeys returns the names of a list's two keys, the one with the IDs first. No slot has a kind with a dot.
 func (s *Store) indexKeys(name session.IndexName) ([]string, error) {

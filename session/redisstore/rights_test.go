@@ -95,6 +95,7 @@ func everything(ctx context.Context, s *Store) error {
 		func() error { return s.Note(ctx, []session.IndexName{list}, entry) },
 		func() error { _, err := s.Noted(ctx, list); return err },
 		func() error { return s.Forget(ctx, list, r.ID) },
+		func() error { s.Seen(list, time.Hour); _, err := s.Count(ctx); return err },
 		func() error { return s.Delete(ctx, r.ID) },
 		func() error { return watchOnce(ctx, s, true) },
 	} {

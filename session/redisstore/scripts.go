@@ -27,13 +27,14 @@ if type(tokens) == 'table' then return tokens end
 return {ARGV[1], identity, redis.call('PTTL', KEYS[1]), tokens}
 `)
 
-// createRecord: KEYS identity, tokens; ARGV identity, tokens or "", life in ms. Returns whether it is stored.
-var createRecord = redis.NewScript(`
+// createRecord: KEYS identity, tokens; ARGV identity, tokens or "", life in ms. Returns when it ends in Unix ms, 0 if its life is over, or -1
+// if there is another.
+var createRecord = redis.NewScript(measuring + `
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' then return held end
 if held then
-  if held == ARGV[1] then return 1 end
-  return 0
+  if held == ARGV[1] then return ends(redis.call('PTTL', KEYS[1])) end
+  return -1
 end
 if tonumber(ARGV[3]) > 0 then
   if ARGV[2] ~= '' then
@@ -43,27 +44,30 @@ if tonumber(ARGV[3]) > 0 then
   end
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 end
-return 1
+return ends(tonumber(ARGV[3]))
 `)
 
 // swapRecord: KEYS identity, tokens; ARGV identity, tokens or "", the bytes that the held value starts with, life in ms, absolute end in
-// Unix ms, channel, message. Returns 1, 0 for another version, -1 for no record. A record that nobody gave an expiry ends at its absolute end.
-var swapRecord = redis.NewScript(`
+// Unix ms, channel, message. Returns 1, 0 for another version, -1 for no record; and if it changed something when the record ended, how large it
+// was, and when it ends now, else zeros. A record that nobody gave an expiry ends at its absolute end.
+var swapRecord = redis.NewScript(measuring + `
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' then return held end
-if not held then return -1 end
-if held == ARGV[1] then return 1 end
-if string.sub(held, 1, #ARGV[3]) ~= ARGV[3] then return 0 end
-local now = redis.call('TIME')
-local limit = tonumber(ARGV[5]) - tonumber(now[1]) * 1000 - math.floor(tonumber(now[2]) / 1000)
-local life = redis.call('PTTL', KEYS[1])
+if not held then return {-1, 0, 0, 0} end
+if held == ARGV[1] then return {1, 0, 0, 0} end
+if string.sub(held, 1, #ARGV[3]) ~= ARGV[3] then return {0, 0, 0, 0} end
+local limit = tonumber(ARGV[5]) - now
+local left = redis.call('PTTL', KEYS[1])
+local bytes = size(KEYS)
+local life = left
 if life < 0 then life = limit end
 life = math.min(math.max(life, tonumber(ARGV[4])), limit)
 if life <= 0 then
   redis.call('DEL', KEYS[1], KEYS[2])
   if ARGV[6] ~= '' then redis.pcall('PUBLISH', ARGV[6], ARGV[7]) end
-  return -1
+  return {-1, ends(left), bytes, 0}
 end
+local new = ends(life)
 life = string.format('%.0f', life)
 if ARGV[2] ~= '' then
   redis.call('SET', KEYS[2], ARGV[2], 'PX', life)
@@ -72,28 +76,32 @@ else
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', life)
 if ARGV[6] ~= '' then redis.pcall('PUBLISH', ARGV[6], ARGV[7]) end
-return 1
+return {1, ends(left), bytes, new}
 `)
 
-// touchRecord: KEYS identity, tokens; ARGV life in ms, channel, message. Returns whether there is a record. PTTL is -2 for no key and -1
-// for one without expiry, which gets one here.
-var touchRecord = redis.NewScript(`
+// touchRecord: KEYS identity, tokens; ARGV life in ms, channel, message. Returns whether there is a record, when it ended, when it ends now, and
+// its size. PTTL is -2 for no key and -1 for one without expiry, which gets one here.
+var touchRecord = redis.NewScript(measuring + `
 local life = tonumber(ARGV[1])
-for i, key in ipairs(KEYS) do
+local before = redis.call('PTTL', KEYS[1])
+if before == -2 then return {0, 0, 0, 0} end
+local bytes = size(KEYS)
+for _, key in ipairs(KEYS) do
   local left = redis.call('PTTL', key)
-  if i == 1 and left == -2 then return 0 end
   if left ~= -2 and life > left then
     redis.call('PEXPIRE', key, ARGV[1])
-    if i == 1 and ARGV[2] ~= '' then redis.pcall('PUBLISH', ARGV[2], ARGV[3]) end
+    if key == KEYS[1] and ARGV[2] ~= '' then redis.pcall('PUBLISH', ARGV[2], ARGV[3]) end
   end
 end
-return 1
+return {1, ends(before), ends(math.max(before, life)), bytes}
 `)
 
-// deleteRecord: KEYS identity, tokens; ARGV channel, message. A plain DEL does where nothing is to be published.
-var deleteRecord = redis.NewScript(`
-if redis.call('DEL', KEYS[1]) > 0 then redis.pcall('PUBLISH', ARGV[1], ARGV[2]) end
-return redis.call('DEL', KEYS[2])
+// deleteRecord: KEYS identity, tokens; ARGV channel, message. Returns when the record ended, 0 if there was none, and its size. None of its commands is refused when the
+// memory is full.
+var deleteRecord = redis.NewScript(measuring + `
+local left, bytes = redis.call('PTTL', KEYS[1]), size(KEYS)
+if redis.call('DEL', KEYS[1], KEYS[2]) > 0 and ARGV[1] ~= '' then redis.pcall('PUBLISH', ARGV[1], ARGV[2]) end
+return {ends(left), bytes}
 `)
 
 // claimSlot: KEYS slot; ARGV value, life in ms. Returns the value that holds the slot afterwards.

@@ -27,7 +27,7 @@ type Options struct {
 	// Timeout is the most that one operation takes; 0 means 100 ms.
 	Timeout time.Duration
 	// Observe, unless nil, is called after each operation with its name (load, load_tokens, create, swap, touch, delete,
-	// claim, replace, read_slot, note, noted, forget, ping, time), how long it took, and its error; Cause tells an error from an answer.
+	// claim, replace, read_slot, note, noted, forget, count, tally, tally_users, ping, time), how long it took, and its error; Cause tells an error from an answer.
 	Observe func(op string, took time.Duration, err error)
 }
 
@@ -40,6 +40,7 @@ type Store struct {
 	prefix      string
 	timeout     time.Duration
 	observe     func(op string, took time.Duration, err error)
+	counts      *counts
 
 	reached atomic.Bool
 	reading atomic.Pointer[reading] // nil until the store's clock was asked for the first time
@@ -51,6 +52,7 @@ var (
 	_ session.Slots   = (*Store)(nil)
 	_ session.Index   = (*Store)(nil)
 	_ session.Watcher = (*Store)(nil)
+	_ session.Counter = (*Store)(nil)
 )
 
 // Open makes a Store. It does not touch the network, so it succeeds while Redis is down; an error is one of the options, says what
@@ -60,7 +62,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{prefix: o.Prefix, timeout: o.Timeout, observe: o.Observe}
+	s := &Store{prefix: o.Prefix, timeout: o.Timeout, observe: o.Observe, counts: newCounts()}
 	if s.prefix == "" {
 		s.prefix = "authsvc"
 	}
@@ -85,8 +87,11 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// Close closes all connections. Operations fail from then on.
-func (s *Store) Close() error { return s.client.Close() }
+// Close sends what was counted last, if the store answers, and closes all connections. Operations fail from then on.
+func (s *Store) Close() error {
+	s.flush(context.Background())
+	return s.client.Close()
+}
 
 // do runs one operation. It is detached from the caller's cancellation, since a connection whose operation is
 // given up half-way must be closed: clients that hang up would empty the pool. Its own deadline holds, or the
@@ -270,9 +275,12 @@ func absent(err error) error {
 func (s *Store) Create(ctx context.Context, r session.Record) error {
 	return s.do(ctx, "create", func(ctx context.Context) error {
 		identity, tokens := encode(r)
-		stored, err := createRecord.Run(ctx, s.client, s.recordKeys(r.ID), identity, tokens, r.TTL.Milliseconds()).Int()
-		if isWrongType(err) || err == nil && stored == 0 {
+		ends, err := createRecord.Run(ctx, s.client, s.recordKeys(r.ID), identity, tokens, r.TTL.Milliseconds()).Int64()
+		switch {
+		case isWrongType(err) || err == nil && ends < 0:
 			return session.ErrExists
+		case err == nil:
+			s.counts.moved(extent{}, extent{ends, int64(len(identity) + len(tokens))})
 		}
 		return err
 	})
@@ -283,15 +291,22 @@ func (s *Store) Swap(ctx context.Context, r session.Record) error {
 	return s.do(ctx, "swap", func(ctx context.Context) error {
 		identity, tokens := encode(r)
 		channel, message := s.announcement(ctx, r.ID)
-		code, err := swapRecord.Run(ctx, s.client, s.recordKeys(r.ID), identity, tokens,
-			session.AppendVersion(nil, r.Version-1), r.TTL.Milliseconds(), r.Expires.UnixMilli(), channel, message).Int()
+		done, err := told(swapRecord.Run(ctx, s.client, s.recordKeys(r.ID), identity, tokens,
+			session.AppendVersion(nil, r.Version-1), r.TTL.Milliseconds(), r.Expires.UnixMilli(), channel, message), 4)
 		switch {
-		case isWrongType(err) || err == nil && code == 0:
+		case isWrongType(err):
 			return session.ErrVersion
-		case err == nil && code < 0:
+		case err != nil:
+			return err
+		}
+		s.counts.moved(extent{done[1], done[2]}, extent{done[3], int64(len(identity) + len(tokens))})
+		switch done[0] {
+		case 0:
+			return session.ErrVersion
+		case -1:
 			return session.ErrNotFound
 		}
-		return err
+		return nil
 	})
 }
 
@@ -299,22 +314,37 @@ func (s *Store) Swap(ctx context.Context, r session.Record) error {
 func (s *Store) Touch(ctx context.Context, id session.ID, ttl time.Duration) error {
 	return s.do(ctx, "touch", func(ctx context.Context) error {
 		channel, message := s.announcement(ctx, id)
-		found, err := touchRecord.Run(ctx, s.client, s.recordKeys(id), max(ttl.Milliseconds(), 0), channel, message).Int()
-		if err == nil && found == 0 {
+		done, err := told(touchRecord.Run(ctx, s.client, s.recordKeys(id), max(ttl.Milliseconds(), 0), channel, message), 4)
+		if err != nil {
+			return err
+		}
+		s.counts.moved(extent{done[1], done[3]}, extent{done[2], done[3]})
+		if done[0] == 0 {
 			return session.ErrNotFound
+		}
+		return nil
+	})
+}
+
+// Delete implements session.Store. Redis takes it when its memory is full, too.
+func (s *Store) Delete(ctx context.Context, id session.ID) error {
+	return s.do(ctx, "delete", func(ctx context.Context) error {
+		channel, message := s.announcement(ctx, id)
+		gone, err := told(deleteRecord.Run(ctx, s.client, s.recordKeys(id), channel, message), 2)
+		if err == nil {
+			s.counts.moved(extent{gone[0], gone[1]}, extent{})
 		}
 		return err
 	})
 }
 
-// Delete implements session.Store. It is a plain DEL where Redis tells of it by itself; both that and the script are taken when its memory is full, too.
-func (s *Store) Delete(ctx context.Context, id session.ID) error {
-	return s.do(ctx, "delete", func(ctx context.Context) error {
-		if channel, message := s.announcement(ctx, id); channel != "" {
-			return deleteRecord.Run(ctx, s.client, s.recordKeys(id), channel, message).Err()
-		}
-		return s.client.Del(ctx, s.recordKeys(id)...).Err()
-	})
+// told returns the numbers that a script told.
+func told(reply *redis.Cmd, want int) ([]int64, error) {
+	numbers, err := reply.Int64Slice()
+	if err == nil && len(numbers) != want {
+		err = fmt.Errorf("redis answered with %d values instead of %d", len(numbers), want)
+	}
+	return numbers, err
 }
 
 // encode returns the stored values; a record without tokens has an empty second one.

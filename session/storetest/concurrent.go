@@ -31,6 +31,7 @@ func RunConcurrent(t *testing.T, h Harness) {
 		{"no replace is lost", manyReplace},
 		{"no entry is lost or comes back", manyNote},
 		{"an entry is seen whole", manyNoteOne},
+		{"nothing is counted twice", manyCount},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			f := h.begin(t)

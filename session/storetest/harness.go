@@ -15,6 +15,7 @@ type Store interface {
 	session.Store
 	session.Slots
 	session.Index
+	session.Counter
 }
 
 // Harness makes stores for the suites.

@@ -16,11 +16,11 @@ type subtest struct {
 	run  func(t *testing.T, f fixture)
 }
 
-// Run checks every sentence of the contracts of session.Store, session.Slots and session.Index.
+// Run checks every sentence of the contracts of session.Store, session.Slots, session.Index and session.Counter.
 func Run(t *testing.T, h Harness) {
 	for area, subtests := range map[string][]subtest{
 		"load": loadTests, "create": createTests, "swap": swapTests, "touch": touchTests, "delete": deleteTests,
-		"slots": slotTests, "index": indexTests, "context": contextTests,
+		"slots": slotTests, "index": indexTests, "count": countTests, "context": contextTests,
 	} {
 		for _, s := range subtests {
 			t.Run(area+"/"+s.name, func(t *testing.T) {
@@ -206,6 +206,7 @@ func (f fixture) operations() []operation {
 		}},
 		{"Noted", func(ctx context.Context) error { _, err := f.Store.Noted(ctx, list); return err }},
 		{"Forget", func(ctx context.Context) error { return f.Store.Forget(ctx, list, entry.ID) }},
+		{"Count", func(ctx context.Context) error { _, err := f.Store.Count(ctx); return err }},
 		{"Delete", func(ctx context.Context) error { return f.Store.Delete(ctx, r.ID) }},
 	}
 }
