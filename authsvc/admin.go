@@ -7,12 +7,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// AdminHandler returns the handler of the admin listener: health and metrics. It must not be reachable by strangers.
+// AdminHandler returns the handler of the admin listener: health, metrics and figures. It must not be reachable by strangers.
 func (s *Service) AdminHandler() http.Handler {
 	router := chi.NewRouter()
 	for path, handle := range map[string]http.HandlerFunc{
 		"/livez":   s.livez,
 		"/readyz":  s.readyz,
+		"/stats":   s.stats,
 		"/metrics": promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}).ServeHTTP,
 	} {
 		router.Get(path, handle)

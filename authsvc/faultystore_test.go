@@ -51,6 +51,13 @@ func (f *faultyStore) Ping(ctx context.Context) error {
 	return nil
 }
 
+func (f *faultyStore) Count(ctx context.Context) (session.Totals, error) {
+	if err := f.ask("count"); err != nil {
+		return session.Totals{}, err
+	}
+	return f.Store.Count(ctx)
+}
+
 func (f *faultyStore) Load(ctx context.Context, id session.ID) (session.Record, error) {
 	if err := f.ask("load"); err != nil {
 		return session.Record{}, err

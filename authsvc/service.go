@@ -21,6 +21,7 @@ type Backend interface {
 	session.Slots
 	session.Index
 	session.Watcher
+	session.Counter
 	// Now returns the store's clock, by which everything that replicas share is measured.
 	Now() time.Time
 	// Ping asks the store for a sign of life, within its own short deadline.
@@ -49,6 +50,7 @@ type Service struct {
 	endings  session.Endings
 	journal  session.Journal
 	cache    *session.Cache
+	stock    *stock
 	site     atomic.Pointer[site]
 	draining atomic.Bool
 }
@@ -66,6 +68,8 @@ func New(o Options) (*Service, error) {
 		TTL: o.Config.Session.CacheTTL, Stale: o.Config.Session.ServeStale, Bytes: cacheBytes(),
 		Report: s.metrics.countCache, Back: s.journal.Replay,
 	})
+	s.stock = &stock{counter: o.Store}
+	o.Metrics.MustRegister(s.stock)
 	site, err := newSite(o.Config, s, new(atomic.Pointer[metadata]))
 	if err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ func newSite(c *Config, service *Service, discovered *atomic.Pointer[metadata]) 
 		prefix:    public.EscapedPath(),
 		keyring:   keyring,
 		sessions: &session.Manager{
-			Store: service.store, Slots: service.store, Index: service.store, Endings: &service.endings,
+			Store: service.store, Slots: service.store, Index: service.store, Counter: service.store, Endings: &service.endings,
 			Cache: service.cache, Journal: &service.journal,
 			MaxPerUser: c.Session.MaxPerUser, Keyring: keyring, Site: mainSite, Now: service.store.Now,
 			IdleTimeout: c.Session.IdleTimeout, AbsoluteTimeout: c.Session.AbsoluteTimeout,
