@@ -48,7 +48,14 @@ func aclRule(name, password, keys string, rights []string) []any {
 	return rule
 }
 
-// Without any one of the rights something does not work.
+// narrow opens a store as a user with these rights.
+func narrow(t *testing.T, server *storetest.Server, keys string, rights []string) *Store {
+	t.Helper()
+	server.Do(aclRule("narrow", "pass", keys, rights)...)
+	return open(t, Options{URL: strings.Replace(server.URL, "//", "//narrow:pass@", 1)})
+}
+
+// Without any one of the rights something does not work, and the self-test names it. It leaves nothing behind.
 func TestRightsAreTheNarrowest(t *testing.T) {
 	server := storetest.StartRedis(t)
 	all := rights(t)
@@ -58,9 +65,15 @@ func TestRightsAreTheNarrowest(t *testing.T) {
 		}
 		server.Flush()
 		server.Do("SCRIPT", "FLUSH")
-		server.Do(aclRule("narrow", "pass", "authsvc:*", slices.Delete(slices.Clone(all), i, i+1))...)
-		s := open(t, Options{URL: strings.Replace(server.URL, "//", "//narrow:pass@", 1)})
-		if everything(t.Context(), s) == nil {
+		s := narrow(t, server, "authsvc:*", slices.Delete(slices.Clone(all), i, i+1))
+		if missing, err := s.MissingRights(t.Context()); err != nil || !slices.Equal(missing, []string{right}) {
+			t.Errorf("without %s the self-test misses %v, %v", right, missing, err)
+		}
+		err := s.SelfTest(t.Context())
+		if err == nil {
+			err = watchOnce(t.Context(), s, true)
+		}
+		if err == nil {
 			t.Errorf("%s is not needed", right)
 		}
 		lives, err := server.Lives(t.Context())
@@ -73,37 +86,6 @@ func TestRightsAreTheNarrowest(t *testing.T) {
 			}
 		}
 	}
-}
-
-// everything runs every operation and returns the first error.
-func everything(ctx context.Context, s *Store) error {
-	r, second, name := record(1), record(1), session.SlotName{Kind: "slot"}
-	second.Version++
-	list := session.IndexName{Kind: "user"}
-	entry := session.IndexEntry{ID: r.ID, Expires: r.Expires, Details: []byte("details")}
-	for _, op := range []func() error{
-		func() error { return s.Ping(ctx) },
-		func() error { return s.measure(ctx) },
-		func() error { return s.Create(ctx, r) },
-		func() error { _, err := s.Load(ctx, r.ID); return err },
-		func() error { _, err := s.LoadWithTokens(ctx, r.ID); return err },
-		func() error { return s.Swap(ctx, second) },
-		func() error { return s.Touch(ctx, r.ID, 2*time.Hour) },
-		func() error { _, _, err := s.Claim(ctx, name, []byte("one"), time.Hour); return err },
-		func() error { _, err := s.Replace(ctx, name, []byte("one"), []byte("two"), time.Hour); return err },
-		func() error { _, err := s.ReadSlot(ctx, name); return err },
-		func() error { return s.Note(ctx, []session.IndexName{list}, entry) },
-		func() error { _, err := s.Noted(ctx, list); return err },
-		func() error { return s.Forget(ctx, list, r.ID) },
-		func() error { s.Seen(list, time.Hour); _, err := s.Count(ctx); return err },
-		func() error { return s.Delete(ctx, r.ID) },
-		func() error { return watchOnce(ctx, s, true) },
-	} {
-		if err := op(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // watchOnce sets up a push channel of the kind, and returns why there is none.
@@ -142,5 +124,77 @@ func TestRightsForMessagesAreTheNarrowest(t *testing.T) {
 		if err := watchOnce(t.Context(), s, false); (err == nil) != (right == "" || strings.HasPrefix(right, "&t")) {
 			t.Errorf("messages without %q: %v", right, err)
 		}
+	}
+}
+
+// With all rights the self-test finds nothing, and leaves only what tells who has counted.
+func TestSelfTest(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := narrow(t, server, "authsvc:*", rights(t))
+	if missing, err := s.MissingRights(t.Context()); err != nil || missing != nil {
+		t.Errorf("it misses %v, %v", missing, err)
+	}
+	if err := s.SelfTest(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := totals(t, s); got != (session.Totals{}) {
+		t.Errorf("%+v are counted afterwards", got)
+	}
+	lives, err := server.Lives(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range lives {
+		if !strings.HasPrefix(key, "authsvc:count:") {
+			t.Errorf("%s is left", key)
+		}
+	}
+}
+
+func TestMissingRights(t *testing.T) {
+	server := storetest.StartRedis(t)
+	all := rights(t)
+	if missing, err := narrow(t, server, "other:*", all).MissingRights(t.Context()); err != nil || !slices.Equal(missing, []string{"~authsvc:*"}) {
+		t.Errorf("without the keys it misses %v, %v", missing, err)
+	}
+	if missing, err := narrow(t, server, "authsvc:*", []string{"-@all"}).MissingRights(t.Context()); err != nil || len(missing) != len(probes) {
+		t.Errorf("without any right it misses %v, %v", missing, err)
+	}
+	s := open(t, Options{URL: strings.Replace(server.URL, "//", "//narrow:pass@", 1) + "/3"})
+	server.Do(aclRule("narrow", "pass", "authsvc:*", all)...)
+	if missing, err := s.MissingRights(t.Context()); err != nil || !slices.Equal(missing, []string{"+select"}) {
+		t.Errorf("in another database it misses %v, %v", missing, err)
+	}
+	server.Kill()
+	if missing, err := s.MissingRights(t.Context()); err == nil {
+		t.Errorf("of a server that is gone it misses %v", missing)
+	}
+}
+
+// What a server says of itself needs one more right, and is the same over all topologies.
+func TestServers(t *testing.T) {
+	server := storetest.StartRedis(t)
+	server.Do("CONFIG", "SET", "maxmemory", "50mb", "maxmemory-policy", "allkeys-lru")
+	s := narrow(t, server, "authsvc:*", rights(t))
+	if _, err := s.Servers(t.Context()); Cause(err) != "permission" {
+		t.Errorf("without +info: %v", err)
+	}
+	s = narrow(t, server, "authsvc:*", append(rights(t), "+info"))
+	servers, err := s.Servers(t.Context())
+	if err != nil || len(servers) != 1 {
+		t.Fatalf("%+v, %v", servers, err)
+	}
+	got := servers[0]
+	if got.Address != server.Addr || got.MaxMemory != 50<<20 || got.UsedMemory <= 0 || got.EvictionPolicy != "allkeys-lru" || !strings.Contains(got.Version, ".") {
+		t.Errorf("%+v", got)
+	}
+	for policy, want := range map[string]bool{"noeviction": false, "volatile-ttl": false, "volatile-lru": true, "allkeys-random": true, "": true} {
+		if (Server{EvictionPolicy: policy}).EvictsAny() != want {
+			t.Errorf("with %q it evicts any: %t", policy, !want)
+		}
+	}
+	c := storetest.StartCluster(t)
+	if servers, err := open(t, Options{URL: c.URL}).Servers(t.Context()); err != nil || len(servers) != 3 {
+		t.Errorf("of a Cluster: %+v, %v", servers, err)
 	}
 }

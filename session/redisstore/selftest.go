@@ -1,0 +1,165 @@
+package redisstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"authsvc/session"
+)
+
+// A self-test finds out before anyone signs in whether the store's user may do all that the service does. Redis says from within a script
+// only that something is missing, so each command is tried by itself: on a key of its own, in a way that leaves nothing
+// behind whether it is allowed or not.
+
+// testLife is how long the keys of a self-test live that is cut off.
+const testLife = time.Minute
+
+// probes are the commands that the package uses, each with arguments that change nothing but the key, which set gives a short life. What
+// they answer does not matter, unless it is that they are not allowed.
+var probes = []struct {
+	right string
+	args  []any // behind the command
+}{
+	{"+set", []any{probedKey, "", "PX", testLife.Milliseconds()}},
+	{"+get", []any{probedKey}},
+	{"+pttl", []any{probedKey}},
+	{"+pexpire", []any{probedKey, testLife.Milliseconds()}},
+	{"+pexpireat", []any{probedKey, "none"}},
+	{"+time", nil},
+	{"+ping", nil},
+	{"+eval", []any{"return 1", 1, probedKey}},
+	{"+evalsha", []any{"0000000000000000000000000000000000000000", 1, probedKey}},
+	{"+zadd", []any{probedKey, "XX", 1, ""}},
+	{"+zrem", []any{probedKey, ""}},
+	{"+zrange", []any{probedKey, 0, 0}},
+	{"+zcount", []any{probedKey, 0, 0}},
+	{"+hget", []any{probedKey, ""}},
+	{"+hgetall", []any{probedKey}},
+	{"+hset", []any{probedKey, "", "", ""}},
+	{"+hdel", []any{probedKey, ""}},
+	{"+hincrby", []any{probedKey, "", "none"}},
+	{"+client|tracking", []any{"OFF"}},
+	{"+del", []any{probedKey}},
+}
+
+// probedKey stands for the name of the self-test's key.
+type probedKeyName struct{}
+
+var probedKey probedKeyName
+
+// deniedCommand finds what Redis names in an answer that says NOPERM; when it names no command it is about keys.
+var deniedCommand = regexp.MustCompile(`'([a-z|]+)' command`)
+
+// MissingRights returns the rights of an ACL that the service needs and the store's user has not, such as "+pexpire", or "~authsvc:*" when
+// it may not use the keys. Errors: as session.Store; the store could not be asked.
+func (s *Store) MissingRights(ctx context.Context) (missing []string, err error) {
+	key := s.slotKeys(session.SlotName{Kind: "selftest", Hash: randomHash()})[0]
+	for _, p := range probes {
+		var args []any
+		for word := range strings.SplitSeq(strings.TrimPrefix(p.right, "+"), "|") {
+			args = append(args, word)
+		}
+		for _, arg := range p.args {
+			if arg == probedKey {
+				arg = key
+			}
+			args = append(args, arg)
+		}
+		err := s.do(ctx, "selftest", func(ctx context.Context) error { return s.client.Do(ctx, args...).Err() })
+		if Cause(err) == "permission" {
+			right := "~" + s.prefix + ":*"
+			if named := deniedCommand.FindStringSubmatch(err.Error()); named != nil {
+				right = "+" + named[1]
+			}
+			if !slices.Contains(missing, right) {
+				missing = append(missing, right)
+			}
+			continue
+		}
+		if err != nil && !isReply(err) {
+			return nil, err
+		}
+	}
+	return missing, nil
+}
+
+// isReply reports whether Redis ran the command and did not like it.
+func isReply(err error) bool {
+	var reply redis.Error
+	if errors.Is(err, session.ErrCorrupt) { // a value of another type
+		return true
+	}
+	if !errors.As(err, &reply) {
+		return false
+	}
+	code := errorCode(reply.Error())
+	return code == "ERR" || code == "NOSCRIPT"
+}
+
+func randomHash() (hash [32]byte) {
+	rand.Read(hash[:])
+	return hash
+}
+
+// SelfTest does all that the service does with the store once, on a record, a slot and a list of its own, which it removes. It
+// returns the first error.
+func (s *Store) SelfTest(ctx context.Context) error {
+	now := s.Now()
+	first := session.Record{
+		ID: randomHash(), Version: 1, Site: "selftest", Expires: now.Add(2 * testLife).Truncate(time.Millisecond),
+		Identity: []byte("identity"), Tokens: []byte("tokens"), TTL: testLife,
+	}
+	second := first
+	second.Version, second.Identity = 2, []byte("second")
+	slot := session.SlotName{Kind: "selftest", Hash: first.ID}
+	list := session.IndexName{Kind: session.KindUser, Hash: first.ID}
+	one, two := []byte("one"), []byte("two")
+	for _, operation := range []func() error{
+		func() error { return s.Ping(ctx) },
+		func() error { return s.measure(ctx) },
+		func() error {
+			return s.Note(ctx, []session.IndexName{list}, session.IndexEntry{ID: first.ID, Expires: first.Expires, Details: one})
+		},
+		func() error { return s.Create(ctx, first) },
+		func() error { _, err := s.Load(ctx, first.ID); return err },
+		func() error { return s.Swap(ctx, second) },
+		func() error { return s.Touch(ctx, first.ID, 2*testLife) },
+		func() error {
+			r, err := s.LoadWithTokens(ctx, first.ID)
+			if err == nil && (r.Version != second.Version || !bytes.Equal(r.Tokens, second.Tokens)) {
+				err = errors.New("another record came back than was stored")
+			}
+			return err
+		},
+		func() error { return done(s.Claim(ctx, slot, one, testLife)) },
+		func() error { ok, err := s.Replace(ctx, slot, one, two, testLife); return done(nil, ok, err) },
+		func() error { _, err := s.ReadSlot(ctx, slot); return err },
+		func() error { ok, err := s.Replace(ctx, slot, two, nil, 0); return done(nil, ok, err) },
+		func() error { _, err := s.Noted(ctx, list); return err },
+		func() error { s.Seen(list, testLife); _, err := s.Count(ctx); return err },
+		func() error { return s.Forget(ctx, list, first.ID) },
+		func() error { return s.Delete(ctx, first.ID) },
+		func() error { return s.flush(ctx) },
+	} {
+		if err := operation(); err != nil {
+			return fmt.Errorf("self-test: %w", err)
+		}
+	}
+	return nil
+}
+
+func done(_ []byte, ok bool, err error) error {
+	if err == nil && !ok {
+		err = errors.New("somebody else has written a name that is random")
+	}
+	return err
+}
