@@ -7,10 +7,11 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 INSTALL := sh examples/demo/install.sh
 FUZZTIME ?= 1m
 USERS ?= 15000
+SESSIONS ?= 1000000
 # Of what go test -v prints: the end of each test, and whatever a test says, below its name.
 PROGRESS := -e '/^=== /{h;d;}' -e '/^PASS$$/d' -e '/^ +--- PASS/d' -e '/^( *--- |ok |FAIL|\?)/b' -e 'x;/./p;s/.*//;x'
 
-.PHONY: help build demo test flagship check fuzz
+.PHONY: help build demo test flagship scale check fuzz
 
 help: ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +35,10 @@ flagship: build ## USERS=15000 people against three replicas while things go wro
 	@$(INSTALL) nginx redis-server
 	@go build -o bin/flagship ./e2e/flagship
 	@exec bin/flagship -authsvc bin/authsvc -users $(USERS)
+
+scale: ## SESSIONS=1000000 in one Redis: are they counted right, and what do they cost; some minutes and 5 GB of memory
+	@$(INSTALL) redis-server
+	go test -v -timeout 38m -run '^TestScale$$' ./session/redisstore -args -sessions $(SESSIONS)
 
 check: ## format, vet, staticcheck, vet for other systems, known vulnerabilities
 	@echo "gofmt"; test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }

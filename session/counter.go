@@ -19,11 +19,10 @@ type Totals struct {
 // Counter tells how much a store holds, at a cost that does not grow with it: a store keeps count while it writes. Safe for concurrent
 // use.
 type Counter interface {
-	// Count returns what all processes have stored, within a hundredth for many sessions. Of the sessions that end within the ten seconds that
-	// pass a part is counted. What another process has written in the last second may be missing. For as long as their
-	// sessions would have lived three things are missed: what a process had not sent when it was killed, writes whose answer was lost, and
-	// what others than this service removed one by one; a store that was emptied holds nothing at once. Errors and deadlines are as for
-	// Store: an error means "cannot tell".
+	// Count returns what all processes have stored, to the second in which a session ends. What another process has written in the last
+	// second may be missing. For as long as their sessions would have lived three things are missed: what a process had not sent
+	// when it was killed, writes whose answer was lost, and what others than this service, or an eviction, removed one by one. A
+	// store that was emptied holds nothing at once. Errors and deadlines are as for Store: an error means "cannot tell".
 	Count(ctx context.Context) (Totals, error)
 
 	// Seen notes that the user of a list has a session that lives for life from now. It is kept in memory until it is sent with

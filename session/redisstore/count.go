@@ -15,26 +15,23 @@ import (
 	"authsvc/session"
 )
 
-// Sessions are counted by the ten seconds in which they end. Each script that writes a record says when it ended and how large it was before
+// Sessions are counted by the second in which they end. Each script that writes a record says when it ended and how large it was before
 // and is now, so that a move is counted once whoever else moves it at the same moment. The differences are gathered here and
-// sent once a second by Run, by Count and by Close: a login costs nothing more. Ten seconds that have passed are not read any
+// sent once a second by Run, by Count and by Close: a login costs nothing more. A second that has passed is not read any
 // more, so what went wrong once is forgotten with the sessions that it was about.
 
 const (
 	// flushEvery is the pause between two sendings.
 	flushEvery = time.Second
-	// span is the time whose ends are counted together, and spansPerHour how many an hour has.
-	span         = 10 * time.Second
-	spansPerHour = int64(time.Hour / span)
-	// maxSpans bounds what one script adds, so that it holds up nobody else for more than a millisecond.
-	maxSpans = 500
+	// maxSeconds bounds what one script adds, so that it holds up nobody else for more than a millisecond.
+	maxSeconds = 500
 )
 
 type tally struct{ sessions, bytes int64 }
 
 type counts struct {
 	mu      sync.Mutex
-	pending map[int64]tally // by the span, since 1970, in which the sessions end
+	pending map[int64]tally // by the second, since 1970, in which the sessions end
 	users   map[userMark]time.Time
 
 	sendMu  sync.Mutex
@@ -62,7 +59,7 @@ func (c *counts) add(e extent, sign int64) {
 	if e.ends <= 0 {
 		return
 	}
-	n := e.ends / span.Milliseconds()
+	n := e.ends / 1000
 	held := c.pending[n]
 	held.sessions += sign
 	held.bytes += sign * e.bytes
@@ -80,14 +77,14 @@ func (c *counts) take() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.pending) <= maxSpans {
+	if len(c.pending) <= maxSeconds {
 		c.sending, c.pending = c.pending, map[int64]tally{}
 	} else {
-		c.sending = make(map[int64]tally, maxSpans)
+		c.sending = make(map[int64]tally, maxSeconds)
 		for n, held := range c.pending {
 			c.sending[n] = held
 			delete(c.pending, n)
-			if len(c.sending) == maxSpans {
+			if len(c.sending) == maxSeconds {
 				break
 			}
 		}
@@ -111,7 +108,7 @@ func (s *Store) flush(ctx context.Context) error {
 		return err
 	}
 	// What is gathered meanwhile goes with the next flush.
-	for range 2 + rounds/maxSpans {
+	for range 2 + rounds/maxSeconds {
 		if !c.take() {
 			break
 		}
@@ -125,22 +122,22 @@ func (s *Store) flush(ctx context.Context) error {
 
 // send adds what is in sending to the store, once however often it is called.
 func (s *Store) send(ctx context.Context) error {
-	c, passed := s.counts, s.Now().Unix()/int64(span/time.Second)
+	c, passed := s.counts, s.Now().Unix()
 	keys := []string{s.senderKey(c.process), s.hoursKey()}
-	args := []any{c.number, passed / spansPerHour, 0}
+	args := []any{c.number, passed / 3600, 0}
 	hours := map[int64]int{}
 	for _, n := range slices.Sorted(maps.Keys(c.sending)) {
 		if n < passed {
 			continue
 		}
-		hour := n / spansPerHour
+		hour := n / 3600
 		args[2] = hour
 		if hours[hour] == 0 {
 			keys = append(keys, s.hourKey(hour))
 			hours[hour] = len(keys)
 		}
 		held := c.sending[n]
-		args = append(args, hours[hour], hour, n%spansPerHour, held.sessions, held.bytes)
+		args = append(args, hours[hour], hour, n%3600, held.sessions, held.bytes)
 	}
 	if len(hours) == 0 {
 		return nil
@@ -160,7 +157,7 @@ func (s *Store) Count(ctx context.Context) (session.Totals, error) {
 		now := s.Now()
 		hour := now.Unix() / 3600
 		pipe := s.client.Pipeline()
-		hours, spans := pipe.HGetAll(ctx, s.hoursKey()), pipe.HGetAll(ctx, s.hourKey(hour))
+		hours, seconds := pipe.HGetAll(ctx, s.hoursKey()), pipe.HGetAll(ctx, s.hourKey(hour))
 		users := s.countUsers(ctx, pipe, now)
 		if _, err := pipe.Exec(ctx); err != nil {
 			return err
@@ -174,8 +171,11 @@ func (s *Store) Count(ctx context.Context) (session.Totals, error) {
 		if err != nil {
 			return err
 		}
-		soon, err := sum(spans.Val(), func(n, value int64) int64 {
-			return partOf(value, time.Unix(hour*3600, 0).Add(time.Duration(n+1)*span).Sub(now))
+		soon, err := sum(seconds.Val(), func(n, value int64) int64 {
+			if hour*3600+n < now.Unix() {
+				return 0
+			}
+			return value
 		})
 		if err != nil {
 			return err
@@ -188,18 +188,6 @@ func (s *Store) Count(ctx context.Context) (session.Totals, error) {
 		return session.Totals{}, err
 	}
 	return totals, nil
-}
-
-// partOf returns how many of those that end within a span are still there when left of it is left, rounded up, as if they ended evenly.
-func partOf(value int64, left time.Duration) int64 {
-	switch {
-	case left <= 0:
-		return 0
-	case left >= span:
-		return value
-	}
-	whole := span.Milliseconds()
-	return (value*left.Milliseconds() + whole - 1) / whole
 }
 
 // sum adds up what count makes of the fields of a hash: a number, or a number and "b" for bytes.

@@ -21,8 +21,8 @@ local function ends(left)
 end
 `
 
-// addCounts: KEYS what the process sent last, totals of the hours, spans of hours; ARGV number of this sending, the hour that passes, the last
-// one that it is about, and by fives: which of KEYS, hour since 1970, span within the hour, sessions, bytes. Returns whether they were added now. The
+// addCounts: KEYS what the process sent last, totals of the hours, seconds of hours; ARGV number of this sending, the hour that passes, the last
+// one that it is about, and by fives: which of KEYS, hour since 1970, second within the hour, sessions, bytes. Returns whether they were added now. The
 // number is written first: what fails half-way is lost, and not added again and again. What creates a key is followed by its
 // expiry at once, so that no right that is missing leaves it without.
 var addCounts = redis.NewScript(`
@@ -46,10 +46,16 @@ local function add(key, ends, field, n)
   end
   added = true
 end
+local sums = {}
 for i = 4, #ARGV, 5 do
-  local spans, hour = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
-  local wrong = add(spans, after(hour), ARGV[i + 2], ARGV[i + 3]) or add(spans, after(hour), ARGV[i + 2] .. 'b', ARGV[i + 4])
-    or add(KEYS[2], last, hour, ARGV[i + 3]) or add(KEYS[2], last, hour .. 'b', ARGV[i + 4])
+  local seconds, hour = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
+  local wrong = add(seconds, after(hour), ARGV[i + 2], ARGV[i + 3]) or add(seconds, after(hour), ARGV[i + 2] .. 'b', ARGV[i + 4])
+  if wrong then return wrong end
+  sums[hour] = (sums[hour] or 0) + tonumber(ARGV[i + 3])
+  sums[hour .. 'b'] = (sums[hour .. 'b'] or 0) + tonumber(ARGV[i + 4])
+end
+for field, n in pairs(sums) do
+  local wrong = add(KEYS[2], last, field, string.format('%.0f', n))
   if wrong then return wrong end
 end
 local hours = redis.call('HGETALL', KEYS[2])

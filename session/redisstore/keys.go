@@ -23,7 +23,7 @@ import (
 //	<prefix>:count:{sessions}:hours
 //	                           how many sessions end in each hour since 1970, a hash: hour, and hour with a "b" for bytes
 //	<prefix>:count:{sessions}:<hour>
-//	                           how many of them end in each ten seconds of the hour, likewise
+//	                           how many of them end in each second of the hour, likewise
 //	<prefix>:count:{sessions}:users:<n>
 //	                           users who have a session, a sorted set: 8 bytes of the list's hash by the Unix ms of its longest life
 //	<prefix>:count:{sessions}:by:<process>

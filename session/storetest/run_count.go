@@ -35,7 +35,7 @@ func (f fixture) countsOf(t *testing.T, users int64, records ...session.Record) 
 	}
 }
 
-// distant is a life of which no part is in the ten seconds that pass.
+// distant is a life that does not end while a test runs.
 func (f fixture) distant() time.Duration { return max(f.long, time.Minute) }
 
 // login stores a session of a user, as a manager does.
@@ -125,7 +125,7 @@ var countTests = []subtest{
 	}},
 	{"what has expired is not counted", func(t *testing.T, f fixture) {
 		if f.life < time.Minute {
-			return // the ten seconds in which it ends do not end in this test
+			return // the second in which it ends may last longer than this test
 		}
 		f.createFor(t, f.life)
 		touched, swapped, kept := f.createFor(t, f.life), f.createFor(t, f.life), f.create(t)
