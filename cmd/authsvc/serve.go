@@ -114,6 +114,7 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	defer running.Wait()
 	defer cancel()
 	running.Go(func() { store.Run(background) })
+	running.Go(func() { warnOfStore(background, store, log) })
 	running.Go(func() { service.Run(background) })
 	running.Go(func() { followSecrets(background, s, &current, service, log) })
 

@@ -51,6 +51,11 @@ func (s *Store) Servers(ctx context.Context) (servers []Server, err error) {
 	return servers, err
 }
 
+// Topology says in words how the store is laid out, as its URL says.
+func (s *Store) Topology() string {
+	return map[topology]string{standalone: "one server", sentinel: "the master behind sentinels", cluster: "a master of a Cluster"}[s.location.topology]
+}
+
 // masters returns a client for each server that holds sessions.
 func (s *Store) masters(ctx context.Context) ([]*redis.Client, error) {
 	switch client := s.client.(type) {

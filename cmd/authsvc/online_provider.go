@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"authsvc/authsvc"
+)
+
+func checkProvider(ctx context.Context, o *online) []finding {
+	const subject = "provider"
+	report, err := authsvc.InspectProvider(ctx, o.config)
+	if err != nil {
+		return []finding{{problem, subject, err.Error(), "nobody can sign in: check oidc.issuer, and that this host reaches it"}}
+	}
+	o.authorize = report.AuthorizationEndpoint
+	return []finding{
+		{good, subject, fmt.Sprintf("%s is discovered; people sign in at %s", o.config.OIDC.Issuer, report.AuthorizationEndpoint), ""},
+		{good, "provider keys", fmt.Sprintf("%d, for %s", report.Keys, strings.Join(report.Algorithms, " ")), ""},
+		clockFinding(report, o),
+	}
+}
+
+// clockFinding compares the provider's clock with the store's, by which ID tokens are judged.
+func clockFinding(report authsvc.ProviderReport, o *online) finding {
+	const subject = "provider clock"
+	if !report.Dated {
+		return finding{skipped, subject, "its answers have no Date", ""}
+	}
+	ahead := (report.Ahead - o.ahead).Round(time.Second)
+	f := finding{good, subject, fmt.Sprintf("differs by %v from the one by which sessions are measured", ahead.Abs()), ""}
+	if ahead.Abs() > authsvc.MaxClockSkew/3 {
+		f.level, f.do = warning, fmt.Sprintf("beyond %v logins fail: have both hosts set their clocks by NTP", authsvc.MaxClockSkew)
+	}
+	if ahead.Abs() > authsvc.MaxClockSkew {
+		f.level = problem
+	}
+	return f
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"authsvc/authsvc/idptest"
+	"authsvc/session/storetest"
+)
+
+// startProvider starts a provider for the configuration of variables.
+func startProvider(t *testing.T) *idptest.Provider {
+	t.Helper()
+	return idptest.Start(t, idptest.Options{Clients: []idptest.Client{{ID: "app", Secret: "hush", RedirectURIs: []string{"https://app.example.com/sso/callback"}}}})
+}
+
+// expectOnline runs an online check and compares the lines that it prints with the beginnings that are wanted, one for each line after the first; "" is any
+// line that is ok.
+func expectOnline(t *testing.T, args string, environ []string, want ...string) {
+	t.Helper()
+	got := call(t, "check --online"+args, environ...)
+	lines := strings.Split(strings.TrimSuffix(got.stdout, "\n"), "\n")
+	code := 0
+	if lines[0] != "configuration is good" || len(lines) != len(want)+1 {
+		t.Fatalf("got %d lines, want %d: %+v", len(lines), len(want)+1, got)
+	}
+	for i, beginning := range want {
+		if beginning == "" {
+			beginning = "ok       "
+		}
+		if line := lines[i+1]; !strings.HasPrefix(line, beginning) {
+			t.Errorf("got  %s\nwant %s", line, beginning)
+		}
+		if strings.HasPrefix(lines[i+1], "warning ") || strings.HasPrefix(lines[i+1], "problem ") {
+			code = 1
+		}
+	}
+	if got.code != code {
+		t.Errorf("exit code %d, want %d: %s", got.code, code, got.stdout)
+	}
+	for _, secret := range []string{"hush", "AAECAwQ", "pass-canary"} {
+		if strings.Contains(got.stdout+got.stderr, secret) {
+			t.Errorf("it prints %s: %+v", secret, got)
+		}
+	}
+}
+
+// allRights are what redisstore's documentation grants; a test there holds them against what is used.
+var allRights = strings.Fields("resetchannels +get +set +del +pttl +pexpire +pexpireat +time +ping +eval +evalsha +zadd +zrem +zrange +zcount +hget +hgetall +hset +hdel +hincrby")
+
+func TestCheckOnlineRedis(t *testing.T) {
+	provider := startProvider(t)
+	user := func(t *testing.T, server *storetest.Server, keys string, change ...string) string {
+		t.Helper()
+		rule := []any{"ACL", "SETUSER", "narrow", "reset", "on", ">pass-canary", "~" + keys}
+		for _, right := range append(allRights, change...) {
+			rule = append(rule, right)
+		}
+		server.Do(rule...)
+		return strings.Replace(server.URL, "//", "//narrow:pass-canary@", 1)
+	}
+	set := func(server *storetest.Server, pairs ...any) {
+		server.Do(append([]any{"CONFIG", "SET"}, pairs...)...)
+	}
+	for name, row := range map[string]struct {
+		prepare func(t *testing.T, server *storetest.Server) (url string) // "" for the server's own
+		want    []string
+	}{
+		"good": {nil, []string{"ok       redis: redis://", "ok       redis server: 127.0.0.1:", "ok       redis eviction: ", "ok       redis memory: ",
+			"ok       redis rights: ", "ok       redis self-test: ", "ok       redis sessions: 0 of 0 users, 0 B"}},
+		"narrow rights": {func(t *testing.T, server *storetest.Server) string { return user(t, server, "authsvc:*") },
+			[]string{"", "skipped  redis server: ", "", "", ""}},
+		"narrow rights and info": {func(t *testing.T, server *storetest.Server) string { return user(t, server, "authsvc:*", "+info") },
+			[]string{"", "", "", "", "", "", ""}},
+		"rights are missing": {func(t *testing.T, server *storetest.Server) string {
+			return user(t, server, "authsvc:*", "+info", "-pexpire", "-hincrby")
+		},
+			[]string{"", "", "", "", "problem  redis rights: the user lacks +pexpire +hincrby; grant them: ACL SETUSER <user> +pexpire +hincrby"}},
+		"another's keys": {func(t *testing.T, server *storetest.Server) string { return user(t, server, "other:*", "+info") },
+			[]string{"", "", "", "", "problem  redis rights: the user lacks ~authsvc:*; "}},
+		"evicts anyone": {func(_ *testing.T, server *storetest.Server) string {
+			set(server, "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru")
+			return ""
+		}, []string{"", "", "warning  redis eviction: maxmemory-policy of ", "", "", "", ""}},
+		"evicts the idle": {func(_ *testing.T, server *storetest.Server) string {
+			set(server, "maxmemory", "100mb", "maxmemory-policy", "volatile-ttl")
+			return ""
+		}, []string{"", "", "", "", "", "", ""}},
+		"nearly full": {func(_ *testing.T, server *storetest.Server) string {
+			server.Do("SET", "filler", strings.Repeat("x", 50_000_000)) // beside which what this test adds is nothing
+			set(server, "maxmemory", server.Info("used_memory")*10/9)
+			return ""
+		}, []string{"", "", "", "warning  redis memory: ", "", "", ""}},
+		"full": {func(_ *testing.T, server *storetest.Server) string { set(server, "maxmemory", "1"); return "" },
+			[]string{"", "", "", "warning  redis memory: ", "problem  redis: redis selftest: OOM "}},
+		"a replica": {func(_ *testing.T, server *storetest.Server) string {
+			server.Do("REPLICAOF", "127.0.0.1", "1")
+			return ""
+		},
+			[]string{"", "", "", "", "problem  redis: redis selftest: READONLY "}},
+		"gone": {func(_ *testing.T, server *storetest.Server) string { server.Kill(); return "" },
+			[]string{"problem  redis: redis ping: "}},
+		"wrong password": {func(_ *testing.T, server *storetest.Server) string {
+			return strings.Replace(server.URL, "//", "//nobody:pass-canary@", 1)
+		}, []string{"problem  redis: redis ping: WRONGPASS "}},
+		"no TLS": {func(_ *testing.T, server *storetest.Server) string {
+			return strings.Replace(server.URL, "redis:", "rediss:", 1)
+		},
+			[]string{"problem  redis: redis ping: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := storetest.StartRedis(t)
+			url := ""
+			if row.prepare != nil {
+				url = row.prepare(t, server)
+			}
+			if url == "" {
+				url = server.URL
+			}
+			environ := variables("AUTHSVC_STORE_URL="+url, "AUTHSVC_STORE_TIMEOUT=2s", "AUTHSVC_OIDC_ISSUER="+provider.Issuer())
+			expectOnline(t, "", environ, append(row.want, "ok       provider: ", "ok       provider keys: ", "ok       provider clock: ")...)
+		})
+	}
+	t.Run("a Cluster", func(t *testing.T) {
+		environ := variables("AUTHSVC_STORE_URL="+storetest.StartCluster(t).URL, "AUTHSVC_STORE_TIMEOUT=2s", "AUTHSVC_OIDC_ISSUER="+provider.Issuer())
+		expectOnline(t, "", environ, "", "", "", "", "", "", "", "", "", "", "", "", "ok       redis sessions: ", "", "", "")
+	})
+	t.Run("memory", func(t *testing.T) {
+		expectOnline(t, "", variables("AUTHSVC_OIDC_ISSUER="+provider.Issuer()), "skipped  redis: ", "", "", "")
+	})
+}
+
+func TestCheckOnlineProvider(t *testing.T) {
+	dated := func(ahead time.Duration) func(*idptest.Provider) {
+		return func(p *idptest.Provider) {
+			p.Intercept(idptest.JWKS, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+				next.ServeHTTP(w, r)
+			})
+		}
+	}
+	for name, row := range map[string]struct {
+		prepare func(*idptest.Provider)
+		want    []string
+	}{
+		"another issuer": {func(p *idptest.Provider) {
+			p.EditDiscovery(func(document map[string]any) { document["issuer"] = "https://other.example.com" })
+		}, []string{"problem  provider: discovery: "}},
+		"no keys": {func(p *idptest.Provider) {
+			p.EditJWKS(func(document map[string]any) { document["keys"] = []any{} })
+		}, []string{"problem  provider: "}},
+		"broken": {func(p *idptest.Provider) { p.Intercept(idptest.Discovery, idptest.Status(500)) }, []string{"problem  provider: discovery: 500 "}},
+		"a clock that is ahead": {dated(4 * time.Minute), []string{"", "",
+			"problem  provider clock: differs by 4m0s from the one by which sessions are measured; beyond 1m0s logins fail"}},
+		"a clock that is a little behind": {dated(-40 * time.Second), []string{"", "", "warning  provider clock: differs by 40s from "}},
+		"a clock that tells no time": {func(p *idptest.Provider) {
+			undated := func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				w.Header()["Date"] = nil
+				next.ServeHTTP(w, r)
+			}
+			p.Intercept(idptest.JWKS, undated)
+			p.Intercept(idptest.Discovery, undated)
+		}, []string{"", "", "skipped  provider clock: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			provider := startProvider(t)
+			row.prepare(provider)
+			expectOnline(t, "", variables("AUTHSVC_OIDC_ISSUER="+provider.Issuer()), append([]string{"skipped  redis: "}, row.want...)...)
+		})
+	}
+}

@@ -1,0 +1,25 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestCheckOnline looks at a whole stack through its gateway, which nginx render made, and finds nothing; and finds what is wrong in one whose
+// eviction policy ends sessions.
+func TestCheckOnline(t *testing.T) {
+	s := newStack(t, options{})
+	environ := variables(s.settings)
+	got := run(t, "check --online --via "+s.url+"/reports?a=b", environ...)
+	if got.code != 0 || strings.Count(got.stdout, "\nok ") != 14 || strings.Count(got.stdout, "\n") != 15 {
+		t.Errorf("%d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	s.redis.Do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+	got = run(t, "check --online", environ...)
+	if got.code != 1 || strings.Count(got.stdout, "\nwarning  redis eviction: ") != 1 || strings.Contains(got.stdout, "gateway") {
+		t.Errorf("%d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	if n := s.records(); n != 0 {
+		t.Errorf("the check left %d sessions", n)
+	}
+}
