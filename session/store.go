@@ -55,7 +55,7 @@ type Store interface {
 }
 
 // SlotName names a slot: Kind is a word of 1 to 32 lower-case letters other than those that name the parts of records
-// ("session", "tokens") and lists (KindUser, KindSID); Hash is the SHA-256 of what it is about.
+// ("session", "tokens"), lists (KindUser, KindSID) and the roster (KindReplica); Hash is the SHA-256 of what it is about.
 type SlotName struct {
 	Kind string
 	Hash [32]byte
@@ -68,8 +68,8 @@ func (n SlotName) Check() error {
 	switch {
 	case !slotKind.MatchString(n.Kind):
 		return fmt.Errorf("session: a slot's kind is a word of 1 to 32 lower-case letters, not %q", n.Kind)
-	case n.Kind == "session", n.Kind == "tokens", n.Kind == KindUser, n.Kind == KindSID:
-		return fmt.Errorf("session: %q is no kind of a slot: records and lists have it", n.Kind)
+	case n.Kind == "session", n.Kind == "tokens", n.Kind == KindUser, n.Kind == KindSID, n.Kind == KindReplica:
+		return fmt.Errorf("session: %q is no kind of a slot: records, lists and the roster have it", n.Kind)
 	}
 	return nil
 }

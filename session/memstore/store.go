@@ -13,7 +13,7 @@ import (
 	"authsvc/session"
 )
 
-// Store keeps records, slots and lists of sessions in memory. It is safe for concurrent use.
+// Store keeps records, slots, lists of sessions and the roster in memory. It is safe for concurrent use.
 type Store struct {
 	now func() time.Time
 
@@ -21,6 +21,7 @@ type Store struct {
 	records map[session.ID]record
 	slots   map[session.SlotName]slot
 	lists   map[session.IndexName]list
+	roster  map[string]slot
 	// sweepAt is the number of records, slots and lists at which those that expired are looked for.
 	sweepAt int
 	// observers are told of changes while mu is held.
@@ -44,6 +45,7 @@ var (
 	_ session.Index   = (*Store)(nil)
 	_ session.Watcher = (*Store)(nil)
 	_ session.Counter = (*Store)(nil)
+	_ session.Roster  = (*Store)(nil)
 )
 
 // New makes an empty store with the clock now; nil means time.Now.
@@ -53,7 +55,7 @@ func New(now func() time.Time) *Store {
 	}
 	return &Store{
 		now: now, records: map[session.ID]record{}, slots: map[session.SlotName]slot{},
-		lists: map[session.IndexName]list{}, sweepAt: minSweep, observers: map[*session.Observer]struct{}{},
+		lists: map[session.IndexName]list{}, roster: map[string]slot{}, sweepAt: minSweep, observers: map[*session.Observer]struct{}{},
 	}
 }
 

@@ -68,6 +68,11 @@ func (s *Store) lives(context.Context) (map[string]time.Duration, error) {
 			}
 		}
 	}
+	for name, held := range s.roster {
+		if left := held.expires.Sub(now); left > 0 {
+			lives["replica "+name] = left
+		}
+	}
 	return lives, nil
 }
 

@@ -64,6 +64,9 @@ func instance(s *Store, admin redis.UniversalClient, advance func(t *testing.T, 
 				check(t, admin.Set(t.Context(), k, "text", ttl).Err())
 			}
 		},
+		PutOtherRoster: func(t *testing.T, ttl time.Duration) {
+			check(t, admin.Set(t.Context(), s.rosterKeys()[0], "text", ttl).Err())
+		},
 		Persist: func(t *testing.T, id session.ID) {
 			for _, k := range s.recordKeys(id) {
 				check(t, admin.Persist(t.Context(), k).Err())

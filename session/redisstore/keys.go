@@ -20,6 +20,7 @@ import (
 //	<prefix>:sid:{<hash>}      the sessions of a provider's session, likewise
 //	<prefix>:user.details:{<hash>}, <prefix>:sid.details:{<hash>}
 //	                           what is known of those that have details, a hash by ID
+//	<prefix>:replica:{roster}  the roster, a hash by name
 //	<prefix>:count:{sessions}:hours
 //	                           how many sessions end in each hour since 1970, a hash: hour, and hour with a "b" for bytes
 //	<prefix>:count:{sessions}:<hour>
@@ -85,3 +86,8 @@ func (s *Store) recordID(key []byte) (session.ID, bool) {
 
 // changesChannel is where writes are announced.
 func (s *Store) changesChannel() string { return s.prefix + ":changes" }
+
+// rosterKeys returns the name of the roster's one key.
+func (s *Store) rosterKeys() []string {
+	return []string{s.prefix + ":" + session.KindReplica + ":{roster}"}
+}

@@ -110,7 +110,7 @@ func randomHash() (hash [32]byte) {
 	return hash
 }
 
-// SelfTest does all that the service does with the store once, on a record, a slot and a list of its own, which it removes. It
+// SelfTest does all that the service does with the store once, on a record, a slot, a list and a replica's name of its own, which it removes. It
 // returns the first error.
 func (s *Store) SelfTest(ctx context.Context) error {
 	now := s.Now()
@@ -123,6 +123,7 @@ func (s *Store) SelfTest(ctx context.Context) error {
 	slot := session.SlotName{Kind: "selftest", Hash: first.ID}
 	list := session.IndexName{Kind: session.KindUser, Hash: first.ID}
 	one, two := []byte("one"), []byte("two")
+	name := "selftest " + first.ID.String()
 	for _, operation := range []func() error{
 		func() error { return s.Ping(ctx) },
 		func() error { return s.measure(ctx) },
@@ -147,6 +148,9 @@ func (s *Store) SelfTest(ctx context.Context) error {
 		func() error { _, err := s.Noted(ctx, list); return err },
 		func() error { s.Seen(list, testLife); _, err := s.Count(ctx); return err },
 		func() error { return s.Forget(ctx, list, first.ID) },
+		func() error { _, err := s.Announce(ctx, name, one, 0); return err }, // seen by nobody
+		func() error { _, err := s.Replicas(ctx); return err },
+		func() error { return s.Leave(ctx, name) },
 		func() error { return s.Delete(ctx, first.ID) },
 		func() error { return s.flush(ctx) },
 	} {

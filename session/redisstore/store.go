@@ -27,11 +27,12 @@ type Options struct {
 	// Timeout is the most that one operation takes; 0 means 100 ms.
 	Timeout time.Duration
 	// Observe, unless nil, is called after each operation with its name (load, load_tokens, create, swap, touch, delete,
-	// claim, replace, read_slot, note, noted, forget, count, tally, tally_users, ping, time), how long it took, and its error; Cause tells an error from an answer.
+	// claim, replace, read_slot, note, noted, forget, count, tally, tally_users, announce, replicas, leave, ping, time), how long it took, and its
+	// error; Cause tells an error from an answer.
 	Observe func(op string, took time.Duration, err error)
 }
 
-// Store keeps records, slots and lists of sessions in Redis. It is safe for concurrent use.
+// Store keeps records, slots, lists of sessions and the roster in Redis. It is safe for concurrent use.
 type Store struct {
 	client      redis.UniversalClient
 	dialer      *dialer
@@ -53,6 +54,7 @@ var (
 	_ session.Index   = (*Store)(nil)
 	_ session.Watcher = (*Store)(nil)
 	_ session.Counter = (*Store)(nil)
+	_ session.Roster  = (*Store)(nil)
 )
 
 // Open makes a Store. It does not touch the network, so it succeeds while Redis is down; an error is one of the options, says what

@@ -32,6 +32,7 @@ func RunConcurrent(t *testing.T, h Harness) {
 		{"no entry is lost or comes back", manyNote},
 		{"an entry is seen whole", manyNoteOne},
 		{"nothing is counted twice", manyCount},
+		{"of two replicas one sees the other", manyAnnounce},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			f := h.begin(t)

@@ -16,6 +16,7 @@ type Store interface {
 	session.Slots
 	session.Index
 	session.Counter
+	session.Roster
 }
 
 // Harness makes stores for the suites.
@@ -56,6 +57,8 @@ type Instance struct {
 	TellsAll bool
 	// Empty removes everything at once; nil where that cannot be.
 	Empty func(t *testing.T)
+	// PutOtherRoster stores something else in the roster's place; nil where that cannot be.
+	PutOtherRoster func(t *testing.T, ttl time.Duration)
 	// Lives tells everything that the store holds, by name, and how long it has to live; negative means for ever. It
 	// may be called from several goroutines.
 	Lives func(ctx context.Context) (map[string]time.Duration, error)

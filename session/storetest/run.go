@@ -16,11 +16,11 @@ type subtest struct {
 	run  func(t *testing.T, f fixture)
 }
 
-// Run checks every sentence of the contracts of session.Store, session.Slots, session.Index and session.Counter.
+// Run checks every sentence of the contracts of session.Store, session.Slots, session.Index, session.Counter and session.Roster.
 func Run(t *testing.T, h Harness) {
 	for area, subtests := range map[string][]subtest{
 		"load": loadTests, "create": createTests, "swap": swapTests, "touch": touchTests, "delete": deleteTests,
-		"slots": slotTests, "index": indexTests, "count": countTests, "context": contextTests,
+		"slots": slotTests, "index": indexTests, "count": countTests, "roster": rosterTests, "context": contextTests,
 	} {
 		for _, s := range subtests {
 			t.Run(area+"/"+s.name, func(t *testing.T) {
@@ -207,6 +207,12 @@ func (f fixture) operations() []operation {
 		{"Noted", func(ctx context.Context) error { _, err := f.Store.Noted(ctx, list); return err }},
 		{"Forget", func(ctx context.Context) error { return f.Store.Forget(ctx, list, entry.ID) }},
 		{"Count", func(ctx context.Context) error { _, err := f.Store.Count(ctx); return err }},
+		{"Announce", func(ctx context.Context) error {
+			_, err := f.Store.Announce(ctx, "one", []byte("here"), f.long)
+			return err
+		}},
+		{"Replicas", func(ctx context.Context) error { _, err := f.Store.Replicas(ctx); return err }},
+		{"Leave", func(ctx context.Context) error { return f.Store.Leave(ctx, "one") }},
 		{"Delete", func(ctx context.Context) error { return f.Store.Delete(ctx, r.ID) }},
 	}
 }
@@ -236,6 +242,7 @@ func runFault(t *testing.T, h Harness, fault func(t *testing.T, in Instance) fun
 	}
 	list := newList("user")
 	entry := f.note(t, f.entry(f.long), list)
+	f.announces(t, "kept", "here", f.long, "kept here")
 
 	repair := fault(t, f.Instance)
 	results := make(chan string)
@@ -275,4 +282,5 @@ func runFault(t *testing.T, h Harness, fault func(t *testing.T, in Instance) fun
 		t.Errorf("the slot holds %q, %v", value, err)
 	}
 	f.noted(t, list, entry)
+	f.rosterIs(t, "kept here")
 }

@@ -118,8 +118,8 @@ var slotTests = []subtest{
 		}
 		f.slotHolds(t, name, "small")
 	}},
-	{"kinds are lower-case words other than those of records and lists", func(t *testing.T, f fixture) {
-		for _, kind := range []string{"", "session", "tokens", "user", "sid", "user.details", "Browser", "a:b", "a{b", "a b", "a1", "word\n", strings.Repeat("x", 33)} {
+	{"kinds are lower-case words other than those of records, lists and the roster", func(t *testing.T, f fixture) {
+		for _, kind := range []string{"", "session", "tokens", "user", "sid", "replica", "user.details", "Browser", "a:b", "a{b", "a b", "a1", "word\n", strings.Repeat("x", 33)} {
 			name := newSlot(kind)
 			_, claimed, err := f.Store.Claim(t.Context(), name, nil, f.long)
 			replaced, errReplace := f.Store.Replace(t.Context(), name, nil, nil, f.long)
