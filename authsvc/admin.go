@@ -7,14 +7,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// AdminHandler returns the handler of the admin listener: health, metrics and figures. It must not be reachable by strangers.
+// AdminHandler returns the handler of the admin listener: health, metrics, figures and who else runs. It must not be reachable by strangers.
 func (s *Service) AdminHandler() http.Handler {
 	router := chi.NewRouter()
 	for path, handle := range map[string]http.HandlerFunc{
-		"/livez":   s.livez,
-		"/readyz":  s.readyz,
-		"/stats":   s.stats,
-		"/metrics": promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}).ServeHTTP,
+		"/livez":    s.livez,
+		"/readyz":   s.readyz,
+		"/stats":    s.stats,
+		"/replicas": s.replicas,
+		"/metrics":  promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}).ServeHTTP,
 	} {
 		router.Get(path, handle)
 		router.Head(path, handle)
@@ -39,12 +40,17 @@ func (s *Service) readyz(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
 		state.Failing["draining"] = "this replica is about to stop"
 	}
+	if why := s.heldBack(); why != "" {
+		state.Failing["drift"] = why
+	}
 	if err := s.store.Ping(r.Context()); err != nil {
 		if s.store.Reached() {
 			state.Degraded["store"] = "the store does not answer; see the log"
 		} else {
 			state.Failing["store"] = "the store has not been reached yet; see the log"
 		}
+	} else if standing := s.standing.Load(); standing != nil && standing.Err != nil {
+		state.Degraded["roster"] = "the other replicas cannot be asked whether they agree; see the log"
 	}
 	if _, err := s.site.Load().provider.ready(); err != nil {
 		state.Degraded["provider"] = "the provider could not be discovered yet; nobody can sign in"
@@ -56,4 +62,18 @@ func (s *Service) readyz(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusServiceUnavailable
 	}
 	writeJSON(w, r, status, state)
+}
+
+// heldBack says why this replica takes no requests, in view of the others; "" when it does.
+func (s *Service) heldBack() string {
+	standing := s.standing.Load()
+	switch older := s.elsewhere.older(); {
+	case older != nil:
+		return drift{driftStore: {older.ID}}.String() + ": it uses another Redis, database or prefix, and is older"
+	case standing == nil || standing.Opened:
+		return ""
+	case len(standing.HeldBack) > 0:
+		return standing.HeldBack.String()
+	}
+	return "the other replicas have not been asked yet whether they agree"
 }

@@ -42,6 +42,8 @@ type attempt struct {
 	Former session.ID
 	// Browser is the ID of the login cookie that the attempt is bound to.
 	Browser session.ID
+	// Began is the replica that began the attempt, and its store; zero if it was not known.
+	Began sighting
 
 	state string
 }
@@ -53,6 +55,8 @@ type sealedAttempt struct {
 	ReturnTo []byte `cbor:"3,keyasint"` // addresses need not be UTF-8
 	Former   []byte `cbor:"4,keyasint,omitempty"`
 	Browser  []byte `cbor:"5,keyasint"`
+	// Absent before releases that compare stores, which ignore it, too.
+	Began sighting `cbor:"6,keyasint,omitzero"`
 }
 
 // seal makes the state parameter: a random attempt ID and the sealed attempt, in base64url. An address that does
@@ -61,7 +65,7 @@ func (a attempt) seal(keyring *session.Keyring, site string) (state string, shor
 	id := make([]byte, attemptIDSize)
 	rand.Read(id)
 	for {
-		plain := sealedAttempt{Expires: a.Expires.Unix(), Restarts: a.Restarts, ReturnTo: []byte(a.ReturnTo), Browser: a.Browser[:]}
+		plain := sealedAttempt{Expires: a.Expires.Unix(), Restarts: a.Restarts, ReturnTo: []byte(a.ReturnTo), Browser: a.Browser[:], Began: a.Began}
 		if !a.Former.IsZero() {
 			plain.Former = a.Former[:]
 		}
@@ -103,7 +107,7 @@ func openAttempt(keyring *session.Keyring, site, state string) (attempt, error) 
 	if err := cbor.Unmarshal(plain[1:], &sealed); err != nil {
 		return attempt{}, fmt.Errorf("%w: %w", errState, err)
 	}
-	a := attempt{Expires: time.Unix(sealed.Expires, 0), Restarts: sealed.Restarts, ReturnTo: string(sealed.ReturnTo), state: state}
+	a := attempt{Expires: time.Unix(sealed.Expires, 0), Restarts: sealed.Restarts, ReturnTo: string(sealed.ReturnTo), Began: sealed.Began, state: state}
 	copy(a.Former[:], sealed.Former)
 	copy(a.Browser[:], sealed.Browser)
 	return a, nil

@@ -108,6 +108,12 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result st
 		return "", s.refuseOtherBrowser(ctx, w, r, site, a)
 	}
 	login := logins[bound]
+	switch crossed, err := s.isOnAnotherStore(ctx, a.Began); {
+	case err != nil:
+		return "", storeError(err, site.startURL(a.ReturnTo))
+	case crossed && s.meet(a.Began):
+		return loginRestarted, s.restart(w, site, a, "") // at a replica that stays
+	}
 
 	meta, err := site.provider.ready()
 	if err != nil {

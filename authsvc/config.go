@@ -14,15 +14,17 @@ import "time"
 //	merge    "headers": entries are header names, added to the default ones
 //	later    "true": understood, but without effect in this version, and so refused when it is set
 //	verbatim "true": its _file twin is kept byte for byte
+//	shared   whether replicas must have it in common: "must", or a newcomer that differs is held back; "report", a difference is told and
+//	         nothing more; "store", it says where the store is, which the store's own ID tells; "own", each replica has its own
 //
 // Make one with [Load] or [DefaultConfig]. It is read-only afterwards, and then safe for concurrent use.
 type Config struct {
-	PublicURL      string   `key:"public_url" doc:"where browsers reach the service: scheme, host, port, path; required"`
-	Listen         string   `key:"listen" default:"127.0.0.1:4180" doc:"TCP address or unix:/path"`
+	PublicURL      string   `key:"public_url" shared:"must" doc:"where browsers reach the service: scheme, host, port, path; required"`
+	Listen         string   `key:"listen" default:"127.0.0.1:4180" shared:"own" doc:"TCP address or unix:/path"`
 	TLS            TLS      `key:"tls" doc:"TLS and HTTP/2 on listen"`
-	AdminListen    string   `key:"admin_listen" default:"127.0.0.1:4181" doc:"health and metrics: TCP address or unix:/path; empty turns it off"`
-	AdminToken     Secret   `key:"admin_token" doc:"needed, when set, for every admin request that changes something"`
-	TrustedProxies []string `key:"trusted_proxies" default:"127.0.0.0/8,::1/128" doc:"networks whose forwarded headers count; peers on a unix socket always do"`
+	AdminListen    string   `key:"admin_listen" default:"127.0.0.1:4181" shared:"own" doc:"health and metrics: TCP address or unix:/path; empty turns it off"`
+	AdminToken     Secret   `key:"admin_token" shared:"report" doc:"needed, when set, for every admin request that changes something"`
+	TrustedProxies []string `key:"trusted_proxies" default:"127.0.0.0/8,::1/128" shared:"report" doc:"networks whose forwarded headers count; peers on a unix socket always do"`
 
 	OIDC     OIDC     `key:"oidc" doc:"the OpenID provider and our client there"`
 	Store    Store    `key:"store" doc:"where sessions are kept"`
@@ -32,16 +34,16 @@ type Config struct {
 
 	// Headers maps an identity header (canonical name) to a claim path, to @groups or to @access_token.
 	// After [Load] the default headers are merged in and the removed ones are gone.
-	Headers map[string]string `key:"headers" default:"{\"X-Auth-Request-User\":\"sub\",\"X-Auth-Request-Email\":\"email\",\"X-Auth-Request-Preferred-Username\":\"preferred_username\",\"X-Auth-Request-Groups\":\"@groups\"}" merge:"headers" doc:"identity header to claim path, added to the default ones; an empty path removes a header"`
+	Headers map[string]string `key:"headers" default:"{\"X-Auth-Request-User\":\"sub\",\"X-Auth-Request-Email\":\"email\",\"X-Auth-Request-Preferred-Username\":\"preferred_username\",\"X-Auth-Request-Groups\":\"@groups\"}" merge:"headers" shared:"report" doc:"identity header to claim path, added to the default ones; an empty path removes a header"`
 
-	Rules  []Rule       `key:"rules" later:"true" doc:"who may pass where; without rules any signed-in user"`
-	Bearer []Bearer     `key:"bearer" later:"true" doc:"issuers whose bearer tokens count"`
-	Sites  []SiteConfig `key:"sites" later:"true" doc:"sites that differ from the main one"`
+	Rules  []Rule       `key:"rules" later:"true" shared:"report" doc:"who may pass where; without rules any signed-in user"`
+	Bearer []Bearer     `key:"bearer" later:"true" shared:"report" doc:"issuers whose bearer tokens count"`
+	Sites  []SiteConfig `key:"sites" later:"true" shared:"report" doc:"sites that differ from the main one"`
 
 	Log      Log      `key:"log" doc:"logs, to standard error"`
 	Shutdown Shutdown `key:"shutdown" doc:"how the service stops"`
 
-	ConfigGeneration int `key:"config_generation" default:"0" doc:"raise it with a change that is meant to a setting that all replicas share"`
+	ConfigGeneration int `key:"config_generation" default:"0" shared:"report" doc:"raise it with a change that is meant to a setting that all replicas share"`
 
 	Legacy Legacy `key:"legacy" doc:"accept live sessions of an earlier proxy"`
 
@@ -50,57 +52,57 @@ type Config struct {
 
 // TLS names the certificate of the listener; both files or neither.
 type TLS struct {
-	CertFile string `key:"cert_file" doc:"PEM file with the certificate chain"`
-	KeyFile  string `key:"key_file" doc:"PEM file with the private key"`
+	CertFile string `key:"cert_file" shared:"own" doc:"PEM file with the certificate chain"`
+	KeyFile  string `key:"key_file" shared:"own" doc:"PEM file with the private key"`
 }
 
 // OIDC is the provider and how we are registered there (OpenID Connect Core 1.0).
 type OIDC struct {
-	Issuer       string            `key:"issuer" doc:"the provider's issuer, exactly as its discovery document says it; required"`
-	ClientID     string            `key:"client_id" doc:"our client at the provider; required"`
-	ClientSecret Secret            `key:"client_secret" doc:"the client's secret; none for a public client (PKCE is always used)"`
-	Scopes       []string          `key:"scopes" default:"openid,profile,email" doc:"scopes to ask for; add offline_access where the provider wants it for refresh tokens"`
-	GroupsClaim  []string          `key:"groups_claim" default:"groups" doc:"claim path of the groups, or a list of them, joined"`
-	CAFile       string            `key:"ca_file" doc:"PEM file with the roots for the provider; the system's without it"`
-	AuthParams   map[string]string `key:"auth_params" doc:"parameters added to every authorization request"`
-	ClientAuth   string            `key:"client_auth" values:"basic|post|none" doc:"how the client authenticates: basic, post or none; basic with a client_secret, none without"`
-	ResponseMode string            `key:"response_mode" default:"query" values:"query|form_post" doc:"how the provider answers; form_post makes the login cookie SameSite=None"`
-	InsecureHTTP bool              `key:"insecure_http" default:"false" doc:"allow an http issuer that is not on loopback"`
+	Issuer       string            `key:"issuer" shared:"must" doc:"the provider's issuer, exactly as its discovery document says it; required"`
+	ClientID     string            `key:"client_id" shared:"must" doc:"our client at the provider; required"`
+	ClientSecret Secret            `key:"client_secret" shared:"report" doc:"the client's secret; none for a public client (PKCE is always used)"`
+	Scopes       []string          `key:"scopes" default:"openid,profile,email" shared:"report" doc:"scopes to ask for; add offline_access where the provider wants it for refresh tokens"`
+	GroupsClaim  []string          `key:"groups_claim" default:"groups" shared:"report" doc:"claim path of the groups, or a list of them, joined"`
+	CAFile       string            `key:"ca_file" shared:"own" doc:"PEM file with the roots for the provider; the system's without it"`
+	AuthParams   map[string]string `key:"auth_params" shared:"report" doc:"parameters added to every authorization request"`
+	ClientAuth   string            `key:"client_auth" values:"basic|post|none" shared:"report" doc:"how the client authenticates: basic, post or none; basic with a client_secret, none without"`
+	ResponseMode string            `key:"response_mode" default:"query" values:"query|form_post" shared:"report" doc:"how the provider answers; form_post makes the login cookie SameSite=None"`
+	InsecureHTTP bool              `key:"insecure_http" default:"false" shared:"report" doc:"allow an http issuer that is not on loopback"`
 }
 
 // Store says where sessions are kept.
 type Store struct {
-	URL      StoreURL      `key:"url" default:"memory:" doc:"redis://user:pass@host:6379/0, rediss://, unix:///path?db=0, redis+sentinel://h1:26379,h2/master/0, redis+cluster://h1,h2, rediss+sentinel, rediss+cluster, or memory: for one replica"`
-	Password Secret        `key:"password" doc:"the store's password; wins over the one in the URL"`
-	Prefix   string        `key:"prefix" default:"authsvc" doc:"first part of every key"`
-	Timeout  time.Duration `key:"timeout" default:"100ms" doc:"bound of one store operation"`
+	URL      StoreURL      `key:"url" default:"memory:" shared:"store" doc:"redis://user:pass@host:6379/0, rediss://, unix:///path?db=0, redis+sentinel://h1:26379,h2/master/0, redis+cluster://h1,h2, rediss+sentinel, rediss+cluster, or memory: for one replica"`
+	Password Secret        `key:"password" shared:"own" doc:"the store's password; wins over the one in the URL"`
+	Prefix   string        `key:"prefix" default:"authsvc" shared:"store" doc:"first part of every key"`
+	Timeout  time.Duration `key:"timeout" default:"100ms" shared:"report" doc:"bound of one store operation"`
 }
 
 // Cookie is the session cookie. [Config.CookieKeys] has the decoded secrets.
 type Cookie struct {
-	Secret   []Secret `key:"secret" doc:"32 bytes in base64, or a list: the first signs, all verify; required"`
-	Name     string   `key:"name" doc:"__Host-authsvc on https, __Secure-authsvc with a domain, authsvc on http"`
-	Domain   string   `key:"domain" doc:"a parent domain that shares the cookie; without it the cookie stays on its host"`
-	SameSite string   `key:"same_site" default:"lax" values:"lax|none" doc:"lax, or none for pages that are framed by other sites"`
+	Secret   []Secret `key:"secret" shared:"must" doc:"32 bytes in base64, or a list: the first signs, all verify; required"`
+	Name     string   `key:"name" shared:"must" doc:"__Host-authsvc on https, __Secure-authsvc with a domain, authsvc on http"`
+	Domain   string   `key:"domain" shared:"must" doc:"a parent domain that shares the cookie; without it the cookie stays on its host"`
+	SameSite string   `key:"same_site" default:"lax" values:"lax|none" shared:"report" doc:"lax, or none for pages that are framed by other sites"`
 }
 
 // Session says how long sessions live and when their tokens are renewed.
 type Session struct {
-	IdleTimeout      time.Duration `key:"idle_timeout" default:"30m" doc:"a session ends this long after its last request"`
-	AbsoluteTimeout  time.Duration `key:"absolute_timeout" default:"12h" doc:"a session ends this long after its login"`
-	RefreshBefore    time.Duration `key:"refresh_before" default:"1m" doc:"refresh this long before the access token expires, at most half of its life"`
-	RefreshWait      time.Duration `key:"refresh_wait" default:"2s" doc:"how long a verdict waits for a refresh once the access token has expired"`
-	UserinfoInterval time.Duration `key:"userinfo_interval" default:"0" later:"true" doc:"ask userinfo this often for changed claims"`
-	RefreshLimit     int           `key:"refresh_limit" default:"1000" doc:"refreshes that one replica has under way at most; what is due beyond them is refreshed by a later request"`
-	MaxPerUser       int           `key:"max_per_user" default:"0" doc:"newest sessions that a user keeps; 0 is no cap"`
-	CacheTTL         time.Duration `key:"cache_ttl" default:"5s" doc:"how long a replica may trust its own copy; 0 turns the cache off"`
-	ServeStale       time.Duration `key:"serve_stale" default:"0" doc:"how long a cached session may pass while the store is down"`
+	IdleTimeout      time.Duration `key:"idle_timeout" default:"30m" shared:"report" doc:"a session ends this long after its last request"`
+	AbsoluteTimeout  time.Duration `key:"absolute_timeout" default:"12h" shared:"report" doc:"a session ends this long after its login"`
+	RefreshBefore    time.Duration `key:"refresh_before" default:"1m" shared:"report" doc:"refresh this long before the access token expires, at most half of its life"`
+	RefreshWait      time.Duration `key:"refresh_wait" default:"2s" shared:"report" doc:"how long a verdict waits for a refresh once the access token has expired"`
+	UserinfoInterval time.Duration `key:"userinfo_interval" default:"0" later:"true" shared:"report" doc:"ask userinfo this often for changed claims"`
+	RefreshLimit     int           `key:"refresh_limit" default:"1000" shared:"report" doc:"refreshes that one replica has under way at most; what is due beyond them is refreshed by a later request"`
+	MaxPerUser       int           `key:"max_per_user" default:"0" shared:"report" doc:"newest sessions that a user keeps; 0 is no cap"`
+	CacheTTL         time.Duration `key:"cache_ttl" default:"5s" shared:"report" doc:"how long a replica may trust its own copy; 0 turns the cache off"`
+	ServeStale       time.Duration `key:"serve_stale" default:"0" shared:"report" doc:"how long a cached session may pass while the store is down"`
 }
 
 // Redirect says where a login may end.
 type Redirect struct {
-	AllowedHosts []string `key:"allowed_hosts" doc:"hosts besides the public one: host, host:8080, host:*, .example.com or *.example.com"`
-	Default      string   `key:"default" default:"/" doc:"where a login without rd ends"`
+	AllowedHosts []string `key:"allowed_hosts" shared:"report" doc:"hosts besides the public one: host, host:8080, host:*, .example.com or *.example.com"`
+	Default      string   `key:"default" default:"/" shared:"report" doc:"where a login without rd ends"`
 }
 
 // Rule says who may pass one part of the site. Within a key any value, across keys all.
@@ -140,28 +142,28 @@ type SiteConfig struct {
 
 // Log says what is logged, and how. Logs go to standard error.
 type Log struct {
-	Level  string `key:"level" default:"info" values:"debug|info|warn|error" doc:"the least important level that is written"`
-	Format string `key:"format" default:"json" values:"json|console" doc:"console is for people"`
+	Level  string `key:"level" default:"info" values:"debug|info|warn|error" shared:"own" doc:"the least important level that is written"`
+	Format string `key:"format" default:"json" values:"json|console" shared:"own" doc:"console is for people"`
 }
 
 // Shutdown says how the service stops: not ready but serving for Delay, then at most Timeout to finish.
 type Shutdown struct {
-	Delay   time.Duration `key:"delay" default:"5s" doc:"not ready, but serving"`
-	Timeout time.Duration `key:"timeout" default:"25s" doc:"then time to finish"`
+	Delay   time.Duration `key:"delay" default:"5s" shared:"own" doc:"not ready, but serving"`
+	Timeout time.Duration `key:"timeout" default:"25s" shared:"own" doc:"then time to finish"`
 }
 
 // Legacy lets live sessions of an earlier proxy pass for a while.
 type Legacy struct {
 	OAuth2Proxy LegacyOAuth2Proxy `key:"oauth2_proxy" doc:"oauth2-proxy's cookie and store"`
-	Until       time.Time         `key:"until" later:"true" doc:"end of the window, RFC 3339"`
-	Cutover     bool              `key:"cutover" default:"false" later:"true" doc:"refresh converted sessions ourselves"`
-	AuthStatus  int               `key:"auth_status" default:"200" later:"true" doc:"202 for clients that test for it"`
+	Until       time.Time         `key:"until" later:"true" shared:"report" doc:"end of the window, RFC 3339"`
+	Cutover     bool              `key:"cutover" default:"false" later:"true" shared:"report" doc:"refresh converted sessions ourselves"`
+	AuthStatus  int               `key:"auth_status" default:"200" later:"true" shared:"report" doc:"202 for clients that test for it"`
 }
 
 // LegacyOAuth2Proxy describes the cookie and store of oauth2-proxy.
 type LegacyOAuth2Proxy struct {
-	CookieName   string        `key:"cookie_name" default:"_oauth2_proxy" later:"true" doc:"name of its cookie"`
-	CookieSecret Secret        `key:"cookie_secret" later:"true" verbatim:"true" doc:"its cookie secret; turns the window on"`
-	CookieExpire time.Duration `key:"cookie_expire" default:"168h" later:"true" doc:"its cookie's life"`
-	StoreURL     StoreURL      `key:"store_url" later:"true" doc:"its store; store.url without it"`
+	CookieName   string        `key:"cookie_name" default:"_oauth2_proxy" later:"true" shared:"report" doc:"name of its cookie"`
+	CookieSecret Secret        `key:"cookie_secret" later:"true" verbatim:"true" shared:"report" doc:"its cookie secret; turns the window on"`
+	CookieExpire time.Duration `key:"cookie_expire" default:"168h" later:"true" shared:"report" doc:"its cookie's life"`
+	StoreURL     StoreURL      `key:"store_url" later:"true" shared:"own" doc:"its store; store.url without it"`
 }

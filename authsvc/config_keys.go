@@ -24,6 +24,7 @@ type Key struct {
 	kind     reflect.Type
 	verbatim bool
 	merge    bool
+	shared   string // what replicas have in common; the tag's words
 }
 
 // keys are all keys of [Config], in its order.
@@ -77,6 +78,7 @@ func fieldsOf(structure reflect.Type) []Key {
 			kind:     f.Type,
 			verbatim: f.Tag.Get("verbatim") == "true",
 			merge:    f.Tag.Get("merge") == "headers",
+			shared:   f.Tag.Get("shared"),
 		}
 		if values := f.Tag.Get("values"); values != "" {
 			k.Values = strings.Split(values, "|")

@@ -22,6 +22,7 @@ type Backend interface {
 	session.Index
 	session.Watcher
 	session.Counter
+	session.Roster
 	// Now returns the store's clock, by which everything that replicas share is measured.
 	Now() time.Time
 	// Ping asks the store for a sign of life, within its own short deadline.
@@ -38,9 +39,11 @@ type Options struct {
 	Log    zerolog.Logger
 	// Metrics is where the service's metrics are registered, and what the admin handler shows.
 	Metrics *prometheus.Registry
+	// Version is the build's, which replicas tell each other.
+	Version string
 }
 
-// Service answers for its sites. Make one with New, then Run it beside its two handlers. It is safe for concurrent use.
+// Service answers for its sites. Make one with New, then Run and Join it beside its two handlers. It is safe for concurrent use.
 type Service struct {
 	store    Backend
 	log      zerolog.Logger
@@ -53,6 +56,15 @@ type Service struct {
 	stock    *stock
 	site     atomic.Pointer[site]
 	draining atomic.Bool
+
+	// Among the replicas.
+	id, version string
+	startedAt   atomic.Int64 // as announced
+	storeIDs    storeIDs
+	standing    atomic.Pointer[standing]  // nil until Join
+	roster      atomic.Pointer[[]replica] // as it was at the last heartbeat; nil before the first
+	elsewhere   elsewhere
+	crossed     chan struct{} // tells Join that elsewhere has changed
 }
 
 // New makes a service. It asks nobody anything yet. Errors: a file that the configuration names cannot be used, or a
@@ -62,7 +74,10 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{store: o.Store, log: o.Log, registry: o.Metrics, metrics: newMetrics(o.Metrics), client: client}
+	s := &Service{
+		store: o.Store, log: o.Log, registry: o.Metrics, metrics: newMetrics(o.Metrics), client: client,
+		id: newReplicaID(), version: o.Version, crossed: make(chan struct{}, 1),
+	}
 	s.endings.Store, s.journal.Store = o.Store, o.Store
 	s.cache = session.NewCache(session.CacheOptions{
 		TTL: o.Config.Session.CacheTTL, Stale: o.Config.Session.ServeStale, Bytes: cacheBytes(),
@@ -78,6 +93,7 @@ func New(o Options) (*Service, error) {
 	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "authsvc_refreshes_in_flight", Help: "Refreshes under way; session.refresh_limit bounds them.",
 	}, func() float64 { return float64(s.site.Load().renewer.Flights()) }))
+	s.observeReplicas(o.Metrics)
 	return s, nil
 }
 

@@ -18,6 +18,7 @@ import (
 // site is what the service knows about one protected site: its public URL, provider, cookies and sessions. It is
 // immutable; a reload makes a new one and swaps one pointer.
 type site struct {
+	config    *Config // what it was made of
 	name      string
 	publicURL string // without a final slash
 	origin    string // scheme, host and port of publicURL
@@ -61,6 +62,7 @@ func newSite(c *Config, service *Service, discovered *atomic.Pointer[metadata]) 
 	}
 	secure := public.Scheme == "https"
 	s := &site{
+		config:    c,
 		name:      mainSite,
 		publicURL: c.PublicURL,
 		origin:    public.Scheme + "://" + public.Host,

@@ -21,7 +21,7 @@ func (s *stack) dump() map[string][][]byte {
 	s.t.Helper()
 	ctx, redis := context.Background(), s.redis.Client()
 	held := map[string][][]byte{}
-	for _, key := range s.keys() {
+	for _, key := range s.allKeys() {
 		kind, err := redis.Type(ctx, key).Result()
 		check(s.t, err)
 		switch kind {

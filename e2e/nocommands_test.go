@@ -28,15 +28,15 @@ func quiet(t *testing.T, m *storetest.Monitor, what string) {
 	}
 }
 
-// byItself reports whether a replica asks this of the store without being asked: the time, whether it is there, what it is, the
-// counts of what happened in the second before, and at its start what it may do.
+// byItself reports whether a replica asks this of the store without being asked: the time, whether it is there, what it is, to be told of
+// changes, who else runs, the counts of what happened in the second before, and at its start what it may do.
 func byItself(c storetest.Command) bool {
 	switch strings.ToUpper(c.Args[0]) {
-	case "TIME", "PING", "INFO":
+	case "TIME", "PING", "INFO", "HELLO", "CLIENT":
 		return true
 	}
 	return slices.ContainsFunc(c.Args, func(arg string) bool {
-		return strings.HasPrefix(arg, "authsvc:count:") || strings.HasPrefix(arg, "authsvc:selftest:")
+		return strings.HasPrefix(arg, "authsvc:count:") || strings.HasPrefix(arg, "authsvc:selftest:") || ofReplicas(arg)
 	})
 }
 

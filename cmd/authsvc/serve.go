@@ -90,22 +90,21 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 		return err
 	}
 	defer store.Close()
-	service, err := authsvc.New(authsvc.Options{Config: config, Store: store, Log: log, Metrics: registry})
+	service, err := authsvc.New(authsvc.Options{
+		Config: config, Store: store, Log: log, Metrics: registry, Version: readBuild().version,
+	})
 	if err != nil {
 		return err
 	}
-	public, err := newListener(config.Listen, config.TLS.CertFile, config.TLS.KeyFile, service.Handler())
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	listeners := []*listener{public}
+	failed := make(chan error, 3) // the admin listener's end, the public one's, and that it could not be opened
+	public := &gate{failed: failed, listen: func() (*listener, error) {
+		return newListener(config.Listen, config.TLS.CertFile, config.TLS.KeyFile, service.Handler())
+	}}
+	var admin *listener
 	if config.AdminListen != "" {
-		admin, err := newListener(config.AdminListen, "", "", service.AdminHandler())
-		if err != nil {
-			public.Close()
+		if admin, err = newListener(config.AdminListen, "", "", service.AdminHandler()); err != nil {
 			return fmt.Errorf("admin_listen: %w", err)
 		}
-		listeners = append(listeners, admin)
 	}
 
 	// Work beside requests goes on while requests do, and ends after the last one.
@@ -117,13 +116,27 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	running.Go(func() { warnOfStore(background, store, log) })
 	running.Go(func() { service.Run(background) })
 	running.Go(func() { followSecrets(background, s, &current, service, log) })
-
-	failed := make(chan error, len(listeners))
-	for _, l := range listeners {
-		running.Go(func() { failed <- l.Serve() })
+	if admin != nil {
+		running.Go(func() { failed <- admin.Serve() })
 	}
-	log.Info().Str("version", readBuild().version).Str("listen", config.Listen).Str("admin_listen", config.AdminListen).
-		Str("public_url", config.PublicURL).Stringer("store", config.Store.URL).Msg("serving")
+	running.Go(func() {
+		service.Join(background, func(open bool) {
+			if !open {
+				closing, cancel := context.WithTimeout(background, closingTime)
+				defer cancel()
+				if err := public.close(closing); err != nil {
+					log.Warn().Err(err).Msg("requests were broken off")
+				}
+				return
+			}
+			if err := public.open(); err != nil {
+				failed <- fmt.Errorf("listen: %w", err)
+				return
+			}
+			log.Info().Str("version", readBuild().version).Str("listen", config.Listen).Str("admin_listen", config.AdminListen).
+				Str("public_url", config.PublicURL).Stringer("store", config.Store.URL).Msg("serving")
+		})
+	})
 
 	select {
 	case err = <-failed:
@@ -137,8 +150,9 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	}
 	finish, cancelFinish := context.WithTimeout(context.WithoutCancel(ctx), config.Shutdown.Timeout)
 	defer cancelFinish()
-	for _, l := range listeners {
-		err = errors.Join(err, l.Shutdown(finish))
+	err = errors.Join(err, public.shutDown(finish))
+	if admin != nil {
+		err = errors.Join(err, admin.Shutdown(finish))
 	}
 	if err == nil {
 		log.Info().Msg("stopped")

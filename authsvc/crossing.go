@@ -1,0 +1,134 @@
+package authsvc
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Replicas on another Redis, database or prefix are on another roster, and browsers go from one to the other: a login that began there
+// ends here. So state seals the ID of the store, and which replica began the login; the first callback that crosses tells.
+// The younger of the two closes, unless its config_generation is higher: then the change is meant.
+
+// sightingLife is how long a replica that was met elsewhere is reported, unless this one is closed because of it.
+const sightingLife = attemptLife
+
+// maxSightings bounds how many are remembered; one is enough to tell.
+const maxSightings = 4
+
+// elsewhere is who was met on another store. Safe for concurrent use.
+type elsewhere struct {
+	mu   sync.Mutex
+	met  []sighting
+	seen map[string]time.Time
+	// closedFor is the older replica that keeps this one closed.
+	closedFor *sighting
+}
+
+// meet takes note of a replica on another store, and whether this one closes because of it. It reports whether that is news.
+func (e *elsewhere) meet(other sighting, closes bool, now time.Time) (news bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.seen == nil {
+		e.seen = map[string]time.Time{}
+	}
+	if i := slices.IndexFunc(e.met, func(m sighting) bool { return m.ID == other.ID }); i >= 0 {
+		e.met[i] = other
+	} else {
+		news = true
+		e.met = append(e.met, other)
+		for len(e.met) > maxSightings {
+			delete(e.seen, e.met[0].ID)
+			e.met = slices.Delete(e.met, 0, 1)
+		}
+	}
+	e.seen[other.ID] = now
+	if closes && e.closedFor == nil {
+		e.closedFor, news = &other, true
+	}
+	return news
+}
+
+// forget drops who was not met for long, and who turns out to be on our store, whose ID this is. It returns the older replica that still keeps
+// this one closed.
+func (e *elsewhere) forget(ours [16]byte, now time.Time) *sighting {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closedFor != nil && e.closedFor.Store == ours {
+		e.closedFor = nil
+	}
+	e.met = slices.DeleteFunc(e.met, func(m sighting) bool {
+		gone := m.Store == ours || now.Sub(e.seen[m.ID]) >= sightingLife && (e.closedFor == nil || e.closedFor.ID != m.ID)
+		if gone {
+			delete(e.seen, m.ID)
+		}
+		return gone
+	})
+	return e.closedFor
+}
+
+// older returns the replica that keeps this one closed, nil when none does.
+func (e *elsewhere) older() *sighting {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closedFor
+}
+
+func (e *elsewhere) all() []sighting {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.met)
+}
+
+// mark notes in an attempt where it begins.
+func (s *Service) mark(a *attempt) {
+	if identity, known := s.storeIDs.get(); known {
+		a.Began = sighting{ID: s.id, Started: s.startedAt.Load(), Generation: s.site.Load().config.ConfigGeneration, Store: identity.ID}
+	}
+}
+
+// isOnAnotherStore reports whether a login began on another store than ours. A store that was emptied may have changed its ID in between, so the
+// store is asked for it again, and whether it knows the replica. An error means "cannot tell".
+func (s *Service) isOnAnotherStore(ctx context.Context, began sighting) (bool, error) {
+	if began.Store == [16]byte{} || s.storeIDs.isOurs(began.Store) {
+		return false, nil
+	}
+	if _, known := s.storeIDs.get(); !known {
+		return false, nil // never reached: whatever needs the store will say so
+	}
+	if _, err := s.storeIDs.claim(ctx, s.store, s.store.Now()); err != nil {
+		return false, err
+	}
+	if s.storeIDs.isOurs(began.Store) {
+		return false, nil
+	}
+	stored, err := s.store.Replicas(ctx)
+	if err != nil {
+		return false, err
+	}
+	if _, here := stored[began.ID]; here {
+		s.storeIDs.alsoOurs(began.Store)
+		return false, nil
+	}
+	return true, nil
+}
+
+// meet reports a replica on another store, and returns whether this one closes: it does if it is the younger one, and does not differ on
+// purpose.
+func (s *Service) meet(other sighting) (closes bool) {
+	closes = younger(s.startedAt.Load(), s.id, other.Started, other.ID) && s.site.Load().config.ConfigGeneration <= other.Generation
+	if s.elsewhere.meet(other, closes, s.store.Now()) {
+		event := s.log.Warn()
+		consequence := "this one is older, or of a higher config_generation, and goes on"
+		if closes {
+			event, consequence = s.log.Error(), "this one is younger and takes no more requests"
+		}
+		event.Interface("drift", drift{driftStore: {other.ID}}).Msg("a login began at a replica that uses another Redis, database or prefix; " + consequence)
+	}
+	select {
+	case s.crossed <- struct{}{}:
+	default: // Join will look anyway
+	}
+	return closes
+}

@@ -1,0 +1,189 @@
+package authsvc
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"authsvc/session"
+)
+
+const (
+	// admissionGrace is how long a newcomer waits for the store before it opens all the same: people then get the page that says that the
+	// service does not answer, rather than none.
+	admissionGrace = time.Second
+	// After an error the store is asked again after joinRetryMin, twice that, and so on up to joinRetryMax.
+	joinRetryMin = 100 * time.Millisecond
+	joinRetryMax = time.Second
+)
+
+// standing is how this replica stands to the others.
+type standing struct {
+	// Admitted says that no other replica spoke against this one, once. It stays.
+	Admitted bool
+	// Opened says that the listener is open, or shall be.
+	Opened bool
+	// HeldBack is what keeps a newcomer from being admitted, nil when nothing does or nobody knows yet.
+	HeldBack drift
+	// Err says why the others cannot be asked.
+	Err error
+}
+
+// Join announces this replica to those that share its store, again and again until ctx ends, and then takes its leave. It calls gate,
+// from one goroutine, whenever the public listener shall open or close: open once this replica was found to agree with the others where
+// all must, or after a second in which the store did not answer; closed while it differs, or is on another store than an older one.
+func (s *Service) Join(ctx context.Context, gate func(open bool)) {
+	j := &joining{Service: s, began: time.Now(), retry: joinRetryMin}
+	s.standing.Store(&standing{})
+	for ctx.Err() == nil {
+		pause := j.beat(context.WithoutCancel(ctx)) // what was begun is told: an answer that is lost would leave us half announced
+		state := s.standing.Load()
+		if state.Opened != j.opened {
+			j.opened = state.Opened
+			gate(j.opened)
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.crossed:
+		case <-time.After(pause):
+		}
+	}
+	if !j.reached {
+		return
+	}
+	if err := s.store.Leave(context.WithoutCancel(ctx), s.id); err != nil {
+		s.log.Warn().Err(err).Msg("cannot take leave; the other replicas will miss this one in a few seconds")
+	}
+}
+
+// joining is what Join knows from one heartbeat to the next.
+type joining struct {
+	*Service
+	began    time.Time
+	reached  bool // the store, once
+	admitted bool
+	opened   bool
+	held     drift
+	told     drift // what was logged last
+	toldHeld drift
+	toldErr  bool
+	retry    time.Duration
+}
+
+// beat announces this replica once, draws the conclusions, and returns the time until the next.
+func (j *joining) beat(ctx context.Context) time.Duration {
+	roster, err := j.announce(ctx)
+	elsewhere := j.elsewhere.older()
+	state := &standing{Admitted: j.admitted, HeldBack: j.held, Err: err}
+	waited := time.Since(j.began)
+	switch {
+	case elsewhere != nil, len(j.held) > 0:
+	case j.admitted, err != nil && waited >= admissionGrace:
+		state.Opened = true
+	}
+	j.standing.Store(state)
+	if err != nil {
+		if !j.toldErr {
+			j.log.Warn().Err(err).Msg("the other replicas cannot be asked; whether they agree is not known")
+		}
+		j.toldErr = true
+		pause := j.retry
+		j.retry = min(2*j.retry, joinRetryMax)
+		if left := admissionGrace - waited; left > 0 {
+			pause = min(pause, left)
+		}
+		return pause
+	}
+	j.toldErr, j.retry = false, joinRetryMin
+	j.roster.Store(&roster)
+	j.tell(roster)
+	return heartbeat * time.Duration(1+len(roster)/heartbeatCrowd)
+}
+
+// announce puts this replica on the roster. A newcomer asks to be admitted: it looks whom it meets, says that it is ready, and looks
+// again. As the store takes announcements one after the other, of two that differ and come at once the second meets the first.
+func (j *joining) announce(ctx context.Context) ([]replica, error) {
+	identity, err := j.storeIDs.claim(ctx, j.store, j.store.Now())
+	if err != nil {
+		return nil, err
+	}
+	if before, now := j.elsewhere.older(), j.elsewhere.forget(identity.ID, j.store.Now()); before != nil && now == nil {
+		j.log.Info().Str("replica", before.ID).Msg("this replica is on the same store again; it takes requests")
+	}
+	closed := j.elsewhere.older() != nil
+	if !j.reached {
+		j.startedAt.Store(j.store.Now().UnixMilli())
+	}
+	roster, err := j.say(ctx, identity, j.admitted && !closed)
+	if err != nil {
+		return nil, err
+	}
+	if !j.reached {
+		j.reached = true // and so the store's clock is known
+		j.startedAt.Store(j.store.Now().UnixMilli())
+	}
+	if j.admitted || closed {
+		return roster, nil
+	}
+	if j.held = j.self(identity, false).heldBackBy(roster); len(j.held) > 0 {
+		return roster, nil
+	}
+	if roster, err = j.say(ctx, identity, true); err != nil {
+		return nil, err
+	}
+	if j.held = j.self(identity, true).heldBackBy(roster); len(j.held) > 0 {
+		return j.say(ctx, identity, false)
+	}
+	j.admitted = true
+	return roster, nil
+}
+
+// say announces this replica, ready or not, and returns the roster.
+func (j *joining) say(ctx context.Context, identity storeIdentity, ready bool) ([]replica, error) {
+	life := replicaLife
+	if known := j.roster.Load(); known != nil {
+		life *= time.Duration(1 + len(*known)/heartbeatCrowd)
+	}
+	stored, err := j.store.Announce(ctx, j.id, j.self(identity, ready).encode(), life)
+	if err != nil {
+		return nil, err
+	}
+	return parseRoster(stored), nil
+}
+
+// self is what this replica announces.
+func (s *Service) self(identity storeIdentity, ready bool) replica {
+	site := s.site.Load()
+	prints := fingerprint(site.config, site.keyring, identity.Salt[:])
+	return replica{ID: s.id, announcement: announcement{
+		Version: s.version, Started: s.startedAt.Load(), Ready: ready, Generation: site.config.ConfigGeneration,
+		Reads: session.RecordFormat, Writes: session.RecordFormat,
+		Store: identity.ID, Keys: prints.Keys, Settings: prints.Settings, Secrets: prints.Secrets, Elsewhere: s.elsewhere.all(),
+	}}
+}
+
+// tell logs what has changed: once when this replica is held back, and once when it differs from others.
+func (j *joining) tell(roster []replica) {
+	if !reflect.DeepEqual(j.held, j.toldHeld) && len(j.held)+len(j.toldHeld) > 0 {
+		if len(j.held) > 0 {
+			j.log.Error().Interface("drift", j.held).Msg("held back: this replica differs from others where all must agree; it takes no requests until " +
+				"they are gone or agree, or until it is started with a higher config_generation")
+		} else {
+			j.log.Info().Msg("admitted: no other replica differs any more where all must agree")
+		}
+	}
+	j.toldHeld = j.held
+	identity, _ := j.storeIDs.get()
+	found := j.self(identity, j.admitted).driftFrom(roster)
+	if maps.EqualFunc(found, j.told, slices.Equal) {
+		return
+	}
+	if len(found) > 0 {
+		j.log.Warn().Interface("drift", found).Msg("replicas differ in settings that they should share")
+	} else {
+		j.log.Info().Msg("replicas agree again")
+	}
+	j.told = found
+}
