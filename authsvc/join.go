@@ -38,12 +38,15 @@ func (s *Service) Join(ctx context.Context, gate func(open bool)) {
 	j := &joining{Service: s, began: time.Now(), retry: joinRetryMin}
 	s.standing.Store(&standing{})
 	for ctx.Err() == nil {
-		pause := j.beat(context.WithoutCancel(ctx)) // what was begun is told: an answer that is lost would leave us half announced
-		state := s.standing.Load()
+		state, pause := j.beat(context.WithoutCancel(ctx)) // what was begun is told: an answer that is lost would leave us half announced
+		if !state.Opened {
+			s.standing.Store(state) // not ready first, then closed; and open first, then ready
+		}
 		if state.Opened != j.opened {
 			j.opened = state.Opened
 			gate(j.opened)
 		}
+		s.standing.Store(state)
 		select {
 		case <-ctx.Done():
 		case <-s.crossed:
@@ -72,8 +75,8 @@ type joining struct {
 	retry    time.Duration
 }
 
-// beat announces this replica once, draws the conclusions, and returns the time until the next.
-func (j *joining) beat(ctx context.Context) time.Duration {
+// beat announces this replica once, draws the conclusions, and returns them and the time until the next.
+func (j *joining) beat(ctx context.Context) (*standing, time.Duration) {
 	roster, err := j.announce(ctx)
 	elsewhere := j.elsewhere.older()
 	state := &standing{Admitted: j.admitted, HeldBack: j.held, Err: err}
@@ -83,7 +86,6 @@ func (j *joining) beat(ctx context.Context) time.Duration {
 	case j.admitted, err != nil && waited >= admissionGrace:
 		state.Opened = true
 	}
-	j.standing.Store(state)
 	if err != nil {
 		if !j.toldErr {
 			j.log.Warn().Err(err).Msg("the other replicas cannot be asked; whether they agree is not known")
@@ -94,12 +96,12 @@ func (j *joining) beat(ctx context.Context) time.Duration {
 		if left := admissionGrace - waited; left > 0 {
 			pause = min(pause, left)
 		}
-		return pause
+		return state, pause
 	}
 	j.toldErr, j.retry = false, joinRetryMin
 	j.roster.Store(&roster)
 	j.tell(roster)
-	return heartbeat * time.Duration(1+len(roster)/heartbeatCrowd)
+	return state, heartbeat * time.Duration(1+len(roster)/heartbeatCrowd)
 }
 
 // announce puts this replica on the roster. A newcomer asks to be admitted: it looks whom it meets, says that it is ready, and looks

@@ -19,10 +19,21 @@ type Replica struct {
 	StartedAt time.Time `json:"started_at"`
 	// Drift are the settings in which it differs from most others; of two sides alike in number, from the one with the oldest
 	// replica. It is empty, not nil, when there are none.
-	Drift []string `json:"drift"`
-	// Ready says that it was admitted by the others and takes requests.
-	Ready bool `json:"-"`
+	Drift []string     `json:"drift"`
+	State ReplicaState `json:"-"`
 }
+
+// ReplicaState says in a word or two what a replica does.
+type ReplicaState string
+
+const (
+	// ReplicaReady was admitted by the others, and takes requests.
+	ReplicaReady ReplicaState = "ready"
+	// ReplicaWaiting takes none: it has just started, or is held back because it differs.
+	ReplicaWaiting ReplicaState = "not ready"
+	// ReplicaElsewhere uses another Redis, database or prefix, and was met by a login that crossed.
+	ReplicaElsewhere ReplicaState = "elsewhere"
+)
 
 // Replicas returns who is on a roster, the oldest first, and those on other stores whom they have met. It is safe for concurrent use.
 // An error means that the store cannot tell.
@@ -38,14 +49,18 @@ func Replicas(ctx context.Context, roster session.Roster) ([]Replica, error) {
 func describe(roster []replica) []Replica {
 	described := []Replica{}
 	for _, r := range roster {
+		state := ReplicaWaiting
+		if r.Ready {
+			state = ReplicaReady
+		}
 		described = append(described, Replica{
-			ID: r.ID, Version: r.Version, StartedAt: time.UnixMilli(r.Started).UTC(), Drift: driftFromMost(r, roster), Ready: r.Ready,
+			ID: r.ID, Version: r.Version, StartedAt: time.UnixMilli(r.Started).UTC(), Drift: driftFromMost(r, roster), State: state,
 		})
 		for _, other := range r.Elsewhere {
 			if slices.ContainsFunc(described, func(d Replica) bool { return d.ID == other.ID }) {
 				continue
 			}
-			d := Replica{ID: other.ID, StartedAt: time.UnixMilli(other.Started).UTC(), Drift: []string{}}
+			d := Replica{ID: other.ID, StartedAt: time.UnixMilli(other.Started).UTC(), Drift: []string{}, State: ReplicaElsewhere}
 			if younger(other.Started, other.ID, r.Started, r.ID) {
 				d.Drift = append(d.Drift, driftStore)
 			}

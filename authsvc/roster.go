@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -83,7 +84,8 @@ func parseRoster(stored map[string][]byte) []replica {
 	roster := make([]replica, 0, len(stored))
 	for id, value := range stored {
 		r := replica{ID: id}
-		if err := cbor.Unmarshal(value, &r.announcement); err == nil {
+		err := cbor.Unmarshal(value, &r.announcement)
+		if err == nil && !strings.ContainsFunc(r.ID+r.Version, unicode.IsControl) { // they are printed
 			roster = append(roster, r)
 		}
 	}

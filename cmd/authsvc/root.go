@@ -49,6 +49,7 @@ It is configured by a YAML file, by AUTHSVC_ variables, or by both; variables wi
 		newCheckCommand(s),
 		newConfigCommand(s),
 		newNginxCommand(s),
+		newReplicasCommand(s),
 		newSecretCommand(),
 		newVersionCommand(),
 	)
