@@ -34,6 +34,15 @@
 // /backchannel-logout ends what the provider says is over: a mark for logins under way, then the index, then the
 // records (backchannel.go, session.Manager.EndGroup).
 //
+// # The life of a replica
+//
+//  1. It asks the store for its ID and salt (storeid.go), and announces who it is with fingerprints of its settings (fingerprint.go, roster.go).
+//  2. It compares them with those of the replicas that take requests (drift.go). Where all must agree and it does not, it is
+//     held back; else it opens its listener and says so (join.go).
+//  3. It announces itself every two seconds, reports what differs (replicas.go), and puts the store's ID back when somebody has emptied it. A login that
+//     began on another store tells that there is one (crossing.go).
+//  4. It takes its leave, or is forgotten.
+//
 // # Headers of an allowed check
 //
 //	X-Auth-Request-User                sub

@@ -148,3 +148,24 @@ func (f *faultyStore) Forget(ctx context.Context, name session.IndexName, id ses
 	}
 	return f.Store.Forget(ctx, name, id)
 }
+
+func (f *faultyStore) Announce(ctx context.Context, name string, value []byte, ttl time.Duration) (map[string][]byte, error) {
+	if err := f.ask("announce"); err != nil {
+		return nil, err
+	}
+	return f.Store.Announce(ctx, name, value, ttl)
+}
+
+func (f *faultyStore) Replicas(ctx context.Context) (map[string][]byte, error) {
+	if err := f.ask("replicas"); err != nil {
+		return nil, err
+	}
+	return f.Store.Replicas(ctx)
+}
+
+func (f *faultyStore) Leave(ctx context.Context, name string) error {
+	if err := f.ask("leave"); err != nil {
+		return err
+	}
+	return f.Store.Leave(ctx, name)
+}
