@@ -22,7 +22,8 @@ const (
 var ErrTooLarge = errors.New("session: too large")
 
 // identity and tokens are the plaintexts of the two parts, in CBOR (RFC 8949) with numbered fields. A
-// release ignores fields that it does not know; a number is never used again for something else.
+// release ignores fields that it does not know; a number is never used again for something else. What must not be ignored takes
+// another RecordFormat.
 type identity struct {
 	Issuer          string         `cbor:"1,keyasint"`
 	Subject         string         `cbor:"2,keyasint"`
@@ -34,6 +35,7 @@ type identity struct {
 	AccessExpires   int64          `cbor:"8,keyasint,omitempty"` // Unix milliseconds
 	AccessLife      int64          `cbor:"9,keyasint,omitempty"` // milliseconds
 	Refreshable     bool           `cbor:"10,keyasint,omitempty"`
+	addition
 }
 
 type tokens struct {
@@ -60,7 +62,7 @@ var encoding, decoding = func() (cbor.EncMode, cbor.DecMode) {
 	return enc, dec
 }()
 
-func encodeIdentity(s Session) ([]byte, error) {
+func encodeIdentity(s Session, format byte) ([]byte, error) {
 	if depth(s.Claims) > maxNesting {
 		return nil, fmt.Errorf("%w: claims are nested more than %d deep", ErrTooLarge, maxNesting)
 	}
@@ -75,13 +77,19 @@ func encodeIdentity(s Session) ([]byte, error) {
 	if !s.AuthTime.IsZero() {
 		p.AuthTime = s.AuthTime.Unix()
 	}
+	if format == RecordFormat {
+		p.addition = newAddition(s)
+	}
 	return encode(p, maxIdentity)
 }
 
-func decodeIdentity(plaintext []byte) (Session, error) {
+func decodeIdentity(plaintext []byte, format byte) (Session, error) {
 	var p identity
 	if err := decoding.Unmarshal(plaintext, &p); err != nil {
 		return Session{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if err := p.check(format); err != nil {
+		return Session{}, err
 	}
 	s := Session{
 		Issuer: p.Issuer, Subject: p.Subject, ProviderSession: p.ProviderSession, ACR: p.ACR,

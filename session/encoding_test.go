@@ -27,12 +27,12 @@ func TestIdentityComesBackAsItWas(t *testing.T) {
 		},
 		"auth_time of 1970": {AuthTime: time.Unix(1, 0), Created: time.UnixMilli(0)},
 	} {
-		plaintext, err := encodeIdentity(s)
+		plaintext, err := encodeIdentity(s, RecordFormat)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		got, err := decodeIdentity(plaintext)
+		got, err := decodeIdentity(plaintext, RecordFormat)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -84,7 +84,7 @@ func TestWhatIsTooLarge(t *testing.T) {
 		"a long claim": claims(strings.Repeat("x", maxIdentity)), "many claims": claims(make([]any, maxIdentity)),
 		"deep claims": claims(nested(maxNesting)),
 	} {
-		if _, err := encodeIdentity(s); !errors.Is(err, ErrTooLarge) {
+		if _, err := encodeIdentity(s, RecordFormat); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s: %v, want ErrTooLarge", name, err)
 		}
 	}
@@ -96,12 +96,12 @@ func TestWhatIsTooLarge(t *testing.T) {
 	for name, s := range map[string]Session{
 		"a long claim": claims(strings.Repeat("x", maxIdentity-100)), "deep claims": claims(nested(maxNesting - 1)),
 	} {
-		plaintext, err := encodeIdentity(s)
+		plaintext, err := encodeIdentity(s, RecordFormat)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if got, err := decodeIdentity(plaintext); err != nil || !reflect.DeepEqual(got.Claims, s.Claims) {
+		if got, err := decodeIdentity(plaintext, RecordFormat); err != nil || !reflect.DeepEqual(got.Claims, s.Claims) {
 			t.Errorf("%s: it cannot be read: %v", name, err)
 		}
 	}
@@ -113,7 +113,7 @@ func TestFieldsOfALaterReleaseAreIgnored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err := decodeIdentity(plaintext); err != nil || s.Subject != "sub" {
+	if s, err := decodeIdentity(plaintext, OldestRecordFormat); err != nil || s.Subject != "sub" {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if plaintext, err = encoding.Marshal(map[int]any{1: "access", 99: "new"}); err != nil {
@@ -126,13 +126,13 @@ func TestFieldsOfALaterReleaseAreIgnored(t *testing.T) {
 
 // Neither plaintext is reached by anyone without the keys, so garbage in it must only not do harm.
 func FuzzDecodeIdentity(f *testing.F) {
-	plaintext, err := encodeIdentity(Session{Issuer: "i", Subject: "s", Claims: map[string]any{"a": []any{int64(1), 2.5, nil, true}}})
+	plaintext, err := encodeIdentity(Session{Issuer: "i", Subject: "s", Claims: map[string]any{"a": []any{int64(1), 2.5, nil, true}}}, RecordFormat)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(plaintext)
 	f.Fuzz(func(t *testing.T, plaintext []byte) {
-		if _, err := decodeIdentity(plaintext); err != nil && !errors.Is(err, ErrCorrupt) {
+		if _, err := decodeIdentity(plaintext, RecordFormat); err != nil && !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%v, want ErrCorrupt", err)
 		}
 		if _, err := decodeTokens(plaintext); err != nil && !errors.Is(err, ErrCorrupt) {

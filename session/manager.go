@@ -29,6 +29,9 @@ type Manager struct {
 	Site string
 	// IdleTimeout ends a session that is not used, AbsoluteTimeout one that is.
 	IdleTimeout, AbsoluteTimeout time.Duration
+	// Format tells the format of records to write, from OldestRecordFormat to RecordFormat, which nil stands for. It follows the other
+	// replicas: see FormatToWrite.
+	Format func() byte
 	// Now is the store's clock, the only one by which sessions are measured; nil means time.Now.
 	Now func() time.Time
 }
@@ -47,6 +50,13 @@ func (m *Manager) now() time.Time {
 		return time.Now()
 	}
 	return m.Now()
+}
+
+func (m *Manager) format() byte {
+	if m.Format == nil {
+		return RecordFormat
+	}
+	return m.Format()
 }
 
 // Begin stores a new session and returns the token that opens it, always a new one. It sets the ID, version, site
@@ -96,9 +106,9 @@ func (m *Manager) seal(token Token, s *Session, t Tokens, now time.Time) (Record
 	if !t.Expiry.IsZero() {
 		s.AccessLife = max(t.Expiry.Sub(now), 0)
 	}
-	r := Record{ID: s.ID, Version: s.Version, Site: s.Site, Expires: s.Expires, TTL: m.ttl(now, s.Expires)}
+	r := Record{ID: s.ID, Format: m.format(), Version: s.Version, Site: s.Site, Expires: s.Expires, TTL: m.ttl(now, s.Expires)}
 	s.IdleExpires = now.Add(r.TTL)
-	plaintext, err := encodeIdentity(*s)
+	plaintext, err := encodeIdentity(*s, r.Format)
 	if err != nil {
 		return Record{}, err
 	}
@@ -165,7 +175,7 @@ func (m *Manager) open(token Token, r Record) (Session, error) {
 	if !now.Before(r.Expires) {
 		return Session{}, fmt.Errorf("%w: it has expired", ErrNotFound)
 	}
-	s, err := decodeIdentity(plaintext)
+	s, err := decodeIdentity(plaintext, r.Format)
 	if err != nil {
 		return Session{}, err
 	}

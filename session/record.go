@@ -1,14 +1,12 @@
 package session
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 )
-
-// RecordFormat is the format of records that this release writes, and the latest that it reads.
-const RecordFormat = 1
 
 // ErrCorrupt says that something is stored under a session's name that is no readable record:
 // garbage, a truncated value, one that does not open, or another session's. The session is lost; nothing else is.
@@ -23,6 +21,8 @@ var ErrForeign = errors.New("session: the store answered with another session's 
 // A verdict needs the first part only; tokens are large and rarely read.
 type Record struct {
 	ID ID
+	// Format says how the parts are written, from OldestRecordFormat to RecordFormat, which 0 stands for in a write.
+	Format byte
 	// Version counts the writes of this record, from 1. Swap compares it.
 	Version uint64
 	// Site is the name of the site that the session belongs to, at most 255 bytes.
@@ -50,23 +50,29 @@ const (
 
 // A stored value starts with a header in the clear: format, version, the first bytes of the ID, absolute
 // expiry and site; the sealed part follows. All of the header is associated data of the seal, so none of
-// it can be changed or moved. HeaderVersion is all that a store compares before it overwrites a value.
+// it can be changed or moved.
 const (
-	// HeaderVersion is the number of leading bytes of a stored value that hold its format and version.
+	// HeaderVersion is the number of leading bytes of a stored value that hold its format, in the first, and its version.
 	HeaderVersion = 1 + 8
 
 	idCheckSize = 8
 	headerSize  = HeaderVersion + idCheckSize + 8 + 1 // and the site
 )
 
-// AppendVersion appends the bytes with which a stored value of this version starts.
-func AppendVersion(b []byte, version uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(b, RecordFormat), version)
+// AppendVersion appends the bytes of a version as they stand behind the format.
+func AppendVersion(b []byte, version uint64) []byte { return binary.BigEndian.AppendUint64(b, version) }
+
+// Replaceable reports whether a stored value is of this version and in a format that this release reads. A store looks at
+// nothing else before it overwrites one.
+func Replaceable(value []byte, version uint64) bool {
+	return len(value) >= HeaderVersion && value[0] >= OldestRecordFormat && value[0] <= RecordFormat &&
+		binary.BigEndian.Uint64(value[1:]) == version
 }
 
 // header returns the clear bytes of a stored value.
 func (r Record) header() []byte {
-	b := AppendVersion(make([]byte, 0, headerSize+len(r.Site)), r.Version)
+	b := append(make([]byte, 0, headerSize+len(r.Site)), cmp.Or(r.Format, RecordFormat))
+	b = AppendVersion(b, r.Version)
 	b = append(b, r.ID[:idCheckSize]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Expires.UnixMilli()))
 	b = append(b, byte(len(r.Site)))
@@ -96,7 +102,7 @@ func DecodeRecord(id ID, identity, tokens []byte) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("tokens: %w", err)
 	}
-	if t.Version != r.Version || t.Site != r.Site || !t.Expires.Equal(r.Expires) {
+	if t.Format != r.Format || t.Version != r.Version || t.Site != r.Site || !t.Expires.Equal(r.Expires) {
 		return Record{}, fmt.Errorf("%w: its parts are of versions %d and %d", ErrCorrupt, r.Version, t.Version)
 	}
 	r.Tokens = t.Identity
@@ -106,7 +112,7 @@ func DecodeRecord(id ID, identity, tokens []byte) (Record, error) {
 // decodeValue reads one stored value; the sealed bytes are left in Identity. Format, version and the bytes of the ID stand at the
 // same place in every format, so that garbage is not taken for the record of a later release.
 func decodeValue(id ID, value []byte) (Record, error) {
-	if len(value) < HeaderVersion+idCheckSize || value[0] == 0 {
+	if len(value) < HeaderVersion+idCheckSize || value[0] < OldestRecordFormat {
 		return Record{}, ErrCorrupt
 	}
 	mine := [idCheckSize]byte(value[HeaderVersion:]) == [idCheckSize]byte(id[:])
@@ -118,7 +124,7 @@ func decodeValue(id ID, value []byte) (Record, error) {
 	case !mine:
 		return Record{}, ErrForeign
 	}
-	r := Record{ID: id, Version: binary.BigEndian.Uint64(value[1:])}
+	r := Record{ID: id, Format: value[0], Version: binary.BigEndian.Uint64(value[1:])}
 	r.Expires = time.UnixMilli(int64(binary.BigEndian.Uint64(value[HeaderVersion+idCheckSize:])))
 	rest := value[headerSize:]
 	siteLength := int(value[headerSize-1])

@@ -46,8 +46,9 @@ func TestRecordComesBackAsItWas(t *testing.T) {
 		if !bytes.Equal(got.Encode(PartIdentity), identity) || tokens != nil && !bytes.Equal(got.Encode(PartTokens), tokens) {
 			t.Errorf("%s: it is written differently the second time", name)
 		}
-		if !bytes.HasPrefix(identity, AppendVersion(nil, want.Version)) || len(AppendVersion(nil, 1)) != HeaderVersion {
-			t.Errorf("%s: the value does not start with its version", name)
+		if identity[0] != RecordFormat || got.Format != RecordFormat || !bytes.HasPrefix(identity[1:], AppendVersion(nil, want.Version)) ||
+			1+len(AppendVersion(nil, 1)) != HeaderVersion {
+			t.Errorf("%s: the value does not start with its format and version", name)
 		}
 	}
 }
@@ -92,6 +93,7 @@ func TestRecordThatIsNotThisOne(t *testing.T) {
 	}{
 		{"no value", nil, nil, ErrCorrupt},
 		{"format 0", set(identity, 0, 0), nil, ErrCorrupt},
+		{"a format before those that are read", set(identity, 0, OldestRecordFormat-1), nil, ErrCorrupt},
 		{"version 0", changed(func(r *Record) { r.Version = 0 }).Encode(PartIdentity), nil, ErrCorrupt},
 		{"later format", set(identity, 0, RecordFormat+1), nil, ErrLaterFormat},
 		{"later format, cut behind the ID", set(identity, 0, 255)[:HeaderVersion+idCheckSize], nil, ErrLaterFormat},
@@ -125,6 +127,7 @@ func TestHeaderIsSealed(t *testing.T) {
 	r := sample()
 	covered := r.associated(PartIdentity)
 	for name, change := range map[string]func(*Record){
+		"format":  func(r *Record) { r.Format = RecordFormat + 1 },
 		"version": func(r *Record) { r.Version++ }, "site": func(r *Record) { r.Site = "mein" }, "end": func(r *Record) { r.Expires = r.Expires.Add(time.Millisecond) },
 		"first byte of the ID": func(r *Record) { r.ID[0]++ }, "last byte of the ID": func(r *Record) { r.ID[31]++ },
 	} {

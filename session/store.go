@@ -42,8 +42,9 @@ type Store interface {
 
 	// Swap replaces a record whose version is r.Version-1 with r, both parts at once: a record
 	// without tokens loses those that it had. The record's life is the longer of what is left and r.TTL, but never
-	// beyond r.Expires. A record that is gone is not made again. Errors: ErrNotFound; ErrVersion, also for a record in
-	// a later release's format or one that is corrupt, which are left as they are.
+	// beyond r.Expires. The two may be in different formats, as long as this release reads both. A record that is gone is not
+	// made again. Errors: ErrNotFound; ErrVersion, also for a record in a later release's format or one that is corrupt, which
+	// are left as they are.
 	Swap(ctx context.Context, r Record) error
 
 	// Touch makes the record live for ttl from now, if that is longer than what is left; it never shortens a

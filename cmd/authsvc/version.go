@@ -45,6 +45,10 @@ func readBuild() build {
 
 // String returns one line for each fact.
 func (b build) String() string {
-	return fmt.Sprintf("authsvc %s\ncommit  %s\ngo      %s %s/%s\nrecords read %d, written %[6]d\n",
-		b.version, b.commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, session.RecordFormat)
+	formats := fmt.Sprint(session.RecordFormat)
+	if session.OldestRecordFormat < session.RecordFormat {
+		formats = fmt.Sprintf("%d to %d", session.OldestRecordFormat, session.RecordFormat)
+	}
+	return fmt.Sprintf("authsvc %s\ncommit  %s\ngo      %s %s/%s\nrecords read %s, written %[6]s\n",
+		b.version, b.commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, formats)
 }

@@ -160,7 +160,7 @@ func (s *Store) Swap(ctx context.Context, r session.Record) error {
 	if !found {
 		return session.ErrNotFound
 	}
-	if !bytes.HasPrefix(held.identity, session.AppendVersion(nil, r.Version-1)) {
+	if !session.Replaceable(held.identity, r.Version-1) {
 		return session.ErrVersion
 	}
 	expires := later(held.expires, now.Add(r.TTL))

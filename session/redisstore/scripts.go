@@ -47,15 +47,17 @@ end
 return ends(tonumber(ARGV[3]))
 `)
 
-// swapRecord: KEYS identity, tokens; ARGV identity, tokens or "", the bytes that the held value starts with, life in ms, absolute end in
-// Unix ms, channel, message. Returns 1, 0 for another version, -1 for no record; and if it changed something when the record ended, how large it
-// was, and when it ends now, else zeros. A record that nobody gave an expiry ends at its absolute end.
+// swapRecord: KEYS identity, tokens; ARGV identity, tokens or "", the version that the held value has behind its format, life in ms, absolute
+// end in Unix ms, channel, message, the oldest and the latest format that may be replaced. Returns 1, 0 for another version, -1 for no record;
+// and if it changed something when the record ended, how large it was, and when it ends now, else zeros. A record that nobody gave an expiry ends
+// at its absolute end.
 var swapRecord = redis.NewScript(measuring + `
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' then return held end
 if not held then return {-1, 0, 0, 0} end
 if held == ARGV[1] then return {1, 0, 0, 0} end
-if string.sub(held, 1, #ARGV[3]) ~= ARGV[3] then return {0, 0, 0, 0} end
+local format = string.byte(held, 1) or 0
+if format < tonumber(ARGV[8]) or format > tonumber(ARGV[9]) or string.sub(held, 2, 1 + #ARGV[3]) ~= ARGV[3] then return {0, 0, 0, 0} end
 local limit = tonumber(ARGV[5]) - now
 local left = redis.call('PTTL', KEYS[1])
 local bytes = size(KEYS)

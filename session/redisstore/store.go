@@ -294,7 +294,8 @@ func (s *Store) Swap(ctx context.Context, r session.Record) error {
 		identity, tokens := encode(r)
 		channel, message := s.announcement(ctx, r.ID)
 		done, err := told(swapRecord.Run(ctx, s.client, s.recordKeys(r.ID), identity, tokens,
-			session.AppendVersion(nil, r.Version-1), r.TTL.Milliseconds(), r.Expires.UnixMilli(), channel, message), 4)
+			session.AppendVersion(nil, r.Version-1), r.TTL.Milliseconds(), r.Expires.UnixMilli(), channel, message,
+			session.OldestRecordFormat, session.RecordFormat), 4)
 		switch {
 		case isWrongType(err):
 			return session.ErrVersion

@@ -103,9 +103,15 @@ func newID() (id session.ID) {
 // record returns the first version of a new record.
 func (f fixture) record(ttl time.Duration) session.Record {
 	return session.Record{
-		ID: newID(), Version: 1, Site: "main",
+		ID: newID(), Format: session.RecordFormat, Version: 1, Site: "main",
 		Expires:  f.Now().Add(10 * f.long).Truncate(time.Millisecond),
 		Identity: sealed(80), Tokens: sealed(2000), TTL: ttl,
+	}
+}
+
+// formats yields those that this release reads and writes.
+func formats(yield func(byte) bool) {
+	for format := byte(session.OldestRecordFormat); format <= session.RecordFormat && yield(format); format++ {
 	}
 }
 
@@ -157,9 +163,9 @@ func (f fixture) holds(t *testing.T, r session.Record) time.Duration {
 
 func same(t *testing.T, what string, got, want session.Record) {
 	t.Helper()
-	if got.ID != want.ID || got.Version != want.Version || got.Site != want.Site || !got.Expires.Equal(want.Expires) {
-		t.Fatalf("%s gave version %d of %s at %s until %v, want version %d of %s at %s until %v", what,
-			got.Version, got.ID, got.Site, got.Expires, want.Version, want.ID, want.Site, want.Expires)
+	if got.ID != want.ID || got.Format != want.Format || got.Version != want.Version || got.Site != want.Site || !got.Expires.Equal(want.Expires) {
+		t.Fatalf("%s gave version %d of %s at %s until %v in format %d, want version %d of %s at %s until %v in format %d", what,
+			got.Version, got.ID, got.Site, got.Expires, got.Format, want.Version, want.ID, want.Site, want.Expires, want.Format)
 	}
 	if !bytes.Equal(got.Identity, want.Identity) {
 		t.Fatalf("%s gave another identity than was stored", what)

@@ -143,6 +143,29 @@ var swapTests = []subtest{
 		}
 		f.empty(t)
 	}},
+	{"replaces any format that is read by any other", func(t *testing.T, f fixture) {
+		for from := range formats {
+			for to := range formats {
+				r := f.record(f.long)
+				r.Format = from
+				if err := f.Store.Create(t.Context(), r); err != nil {
+					t.Fatal(err)
+				}
+				f.holds(t, r)
+				early := next(next(r))
+				early.Format = to
+				if err := f.Store.Swap(t.Context(), early); !is(err, session.ErrVersion) {
+					t.Errorf("another version of format %d over format %d: %v, want ErrVersion", to, from, err)
+				}
+				r = next(r)
+				r.Format = to
+				if err := f.Store.Swap(t.Context(), r); err != nil {
+					t.Errorf("format %d over format %d: %v", to, from, err)
+				}
+				f.holds(t, r)
+			}
+		}
+	}},
 	{"leaves a later format and what is corrupt", func(t *testing.T, f fixture) {
 		for _, value := range [][]byte{{}, {0}, []byte("\x01text"), {session.RecordFormat + 1}} {
 			r := f.record(f.long)
@@ -154,14 +177,16 @@ var swapTests = []subtest{
 				t.Errorf("%q was overwritten", value)
 			}
 		}
-		later := f.record(f.long)
-		value := later.Encode(session.PartIdentity)
-		value[0] = session.RecordFormat + 1
-		f.Put(t, later.ID, session.PartIdentity, value, f.long)
-		if err := f.Store.Swap(t.Context(), next(later)); !is(err, session.ErrVersion) {
-			t.Errorf("over the right version of a later format: %v, want ErrVersion", err)
+		unknown := f.record(f.long)
+		f.Put(t, unknown.ID, session.PartIdentity, later(unknown.Encode(session.PartIdentity)), f.long)
+		for format := range formats {
+			r := next(unknown)
+			r.Format = format
+			if err := f.Store.Swap(t.Context(), r); !is(err, session.ErrVersion) {
+				t.Errorf("format %d over the right version of a later format: %v, want ErrVersion", format, err)
+			}
 		}
-		f.fails(t, "later format", later.ID, session.ErrLaterFormat)
+		f.fails(t, "later format", unknown.ID, session.ErrLaterFormat)
 	}},
 	{"leaves a value of another type", func(t *testing.T, f fixture) {
 		if f.PutOther == nil {
