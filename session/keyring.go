@@ -23,11 +23,12 @@ var ErrSealed = errors.New("session: sealed value does not open")
 // ring lacks a key, while keys are rotated, knows nothing about what the others sealed with it.
 var ErrUnknownKey = errors.New("session: sealed with a key that is not on the ring")
 
-// Keyring holds the service's master keys: the first one signs and seals, all of them verify and
+// Keyring holds the service's master keys: one signs and seals, the first unless SignWith has chosen another, and all of them verify and
 // open. It is immutable and safe for concurrent use. A master key itself is never used on data; every use
 // derives its own (HKDF-SHA256, RFC 5869).
 type Keyring struct {
-	keys []*masterKey
+	keys   []*masterKey
+	signer *masterKey // one of them
 }
 
 const keyNameSize = 4
@@ -64,6 +65,7 @@ func NewKeyring(secrets [][]byte) (*Keyring, error) {
 		}
 		ring.keys = append(ring.keys, key)
 	}
+	ring.signer = ring.keys[0]
 	return ring, nil
 }
 
@@ -86,14 +88,14 @@ func (k *Keyring) find(name keyName) *masterKey {
 }
 
 // Seal encrypts and authenticates plaintext with AES-256-GCM under a key derived from the ring's
-// first master key, the purpose and the context; associated data is authenticated with it. Context is
+// signing key, the purpose and the context; associated data is authenticated with it. Context is
 // what must be known, besides the master key, to open the value again: a browser's token, for example. The result
 // is the key's name, a random nonce, the ciphertext and the tag.
 //
 // The key is a new one for each context, so a context that is random keeps the number of values under one key
 // far below what random nonces allow.
 func (k *Keyring) Seal(purpose string, context, associated, plaintext []byte) []byte {
-	key := k.keys[0]
+	key := k.signer
 	sealed := append(make([]byte, 0, keyNameSize+12+len(plaintext)+16), key.name[:]...)
 	return key.aead(purpose, context).Seal(sealed, nil, plaintext, associate(key.name, associated))
 }
@@ -139,16 +141,22 @@ func (k *Keyring) Derive(purpose string, context, sealed []byte, size int) ([]by
 // Names returns keyed hashes of the parts, one under each key of the ring, the signing key's first: what is kept under a name is written
 // under the first and looked up under all of them, since another replica may sign with another key.
 func (k *Keyring) Names(kind string, parts ...string) [][32]byte {
-	names := make([][32]byte, len(k.keys))
-	for i, key := range k.keys {
-		mac := hmac.New(sha256.New, key.hash)
-		for _, part := range append([]string{kind}, parts...) {
-			writeLength(mac, len(part))
-			mac.Write([]byte(part))
+	names := [][32]byte{k.signer.named(kind, parts)}
+	for _, key := range k.keys {
+		if key != k.signer {
+			names = append(names, key.named(kind, parts))
 		}
-		mac.Sum(names[i][:0])
 	}
 	return names
+}
+
+func (key *masterKey) named(kind string, parts []string) [32]byte {
+	mac := hmac.New(sha256.New, key.hash)
+	for _, part := range append([]string{kind}, parts...) {
+		writeLength(mac, len(part))
+		mac.Write([]byte(part))
+	}
+	return [32]byte(mac.Sum(nil))
 }
 
 func (key *masterKey) aead(purpose string, context []byte) cipher.AEAD {

@@ -75,11 +75,11 @@ func ParseID(text string) (ID, error) {
 	return id, nil
 }
 
-// NewToken issues a token for the purpose and site, signed with the ring's first key.
+// NewToken issues a token for the purpose and site, signed with the ring's signing key.
 func (k *Keyring) NewToken(purpose Purpose, site string) Token {
 	secret := make([]byte, tokenSecretSize)
 	rand.Read(secret) // never fails; see crypto/rand
-	return k.keys[0].token(purpose, site, secret)
+	return k.signer.token(purpose, site, secret)
 }
 
 // DeriveToken returns the token of another purpose that belongs to a token of this ring: always the same one, whichever replica
@@ -87,7 +87,7 @@ func (k *Keyring) NewToken(purpose Purpose, site string) Token {
 func (k *Keyring) DeriveToken(purpose Purpose, site string, from Token) Token {
 	key := k.find(keyName([]byte(from.raw[1:tokenEnvelope])))
 	if key == nil {
-		key = k.keys[0] // the ring has changed since the token was parsed
+		key = k.signer // the ring has changed since the token was parsed
 	}
 	return key.token(purpose, site, derive(key.seal, from.Secret(), "authsvc derived token "+string(purpose), tokenSecretSize))
 }
