@@ -58,7 +58,7 @@ func TestBackchannelAcrossKeys(t *testing.T) {
 		for _, key := range keys {
 			changed.Cookie.Secret = append(changed.Cookie.Secret, cookieSecret(key))
 		}
-		if err := r.replicas[replica].ReplaceSecrets(&changed); err != nil {
+		if err := r.replicas[replica].ReplaceSecrets(t.Context(), &changed); err != nil {
 			t.Fatal(err)
 		}
 	}

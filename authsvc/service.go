@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -65,6 +66,10 @@ type Service struct {
 	roster      atomic.Pointer[[]replica] // as it was at the last heartbeat; nil before the first
 	elsewhere   elsewhere
 	crossed     chan struct{} // tells Join that elsewhere has changed
+
+	recordFormat atomic.Uint32           // that every replica reads; 0 until this one knows of the others
+	swapping     sync.Mutex              // held by who puts another site in the place of this one
+	rings        [][]session.Fingerprint // of the other replicas, when agree was told last
 }
 
 // New makes a service. It asks nobody anything yet. Errors: a file that the configuration names cannot be used, or a
@@ -85,7 +90,11 @@ func New(o Options) (*Service, error) {
 	})
 	s.stock = &stock{counter: o.Store}
 	o.Metrics.MustRegister(s.stock)
-	site, err := newSite(o.Config, s, new(atomic.Pointer[metadata]))
+	keyring, err := newKeyring(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	site, err := newSite(o.Config, keyring, s, new(atomic.Pointer[metadata]))
 	if err != nil {
 		return nil, err
 	}
@@ -112,11 +121,24 @@ func cacheBytes() uint64 {
 }
 
 // ReplaceSecrets takes the key ring and the client secret from a configuration that is otherwise the one in use. Requests
-// under way end with the old ones. Errors: as New; the old ones stay.
-func (s *Service) ReplaceSecrets(c *Config) error {
+// under way end with the old ones. Which key signs is the first that every other replica has. Errors, after which all old ones
+// stay: *KeyNeededError and ErrKeysUnknown, when it is too early, and the same configuration may be taken later; else as New.
+func (s *Service) ReplaceSecrets(ctx context.Context, c *Config) error {
+	s.swapping.Lock()
+	defer s.swapping.Unlock()
 	old := s.site.Load()
-	site, err := newSite(c, s, old.provider.discovered)
+	keyring, err := newKeyring(c)
 	if err != nil {
+		return fmt.Errorf("replace secrets: %w", err)
+	}
+	site, err := newSite(c, keyring, s, old.provider.discovered)
+	if err != nil {
+		return fmt.Errorf("replace secrets: %w", err)
+	}
+	if site, err = s.withCommonSigner(site); err != nil && !errors.Is(err, session.ErrNoCommonKey) {
+		return fmt.Errorf("replace secrets: %w", err)
+	}
+	if err := mayFollow(ctx, old, site); err != nil {
 		return fmt.Errorf("replace secrets: %w", err)
 	}
 	s.site.Store(site)

@@ -49,16 +49,21 @@ type site struct {
 // mainSite is the name of the one site of a plain configuration. It is part of every MAC and seal, and so never changes.
 const mainSite = "main"
 
-// newSite makes the site of a configuration that has been validated. What belongs to the whole service and outlives a
-// reload comes from it: the store, its clock, the client for the provider and what was discovered.
-func newSite(c *Config, service *Service, discovered *atomic.Pointer[metadata]) (*site, error) {
-	public, err := url.Parse(c.PublicURL)
-	if err != nil {
-		return nil, fmt.Errorf("public_url: %w", err)
-	}
+// newKeyring makes the ring of a configuration that has been validated.
+func newKeyring(c *Config) (*session.Keyring, error) {
 	keyring, err := session.NewKeyring(c.CookieKeys())
 	if err != nil {
 		return nil, fmt.Errorf("cookie.secret: %w", err)
+	}
+	return keyring, nil
+}
+
+// newSite makes the site of a configuration that has been validated, with a ring of its keys. What belongs to the whole service and
+// outlives a reload comes from it: the store, its clock, the client for the provider and what was discovered.
+func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *atomic.Pointer[metadata]) (*site, error) {
+	public, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("public_url: %w", err)
 	}
 	secure := public.Scheme == "https"
 	s := &site{
@@ -71,7 +76,7 @@ func newSite(c *Config, service *Service, discovered *atomic.Pointer[metadata]) 
 		sessions: &session.Manager{
 			Store: service.store, Slots: service.store, Index: service.store, Counter: service.store, Endings: &service.endings,
 			Cache: service.cache, Journal: &service.journal,
-			MaxPerUser: c.Session.MaxPerUser, Keyring: keyring, Site: mainSite, Now: service.store.Now,
+			MaxPerUser: c.Session.MaxPerUser, Keyring: keyring, Format: service.formatToWrite, Site: mainSite, Now: service.store.Now,
 			IdleTimeout: c.Session.IdleTimeout, AbsoluteTimeout: c.Session.AbsoluteTimeout,
 		},
 		sessionCookie: cookie{

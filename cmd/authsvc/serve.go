@@ -164,7 +164,8 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 const secretsInterval = time.Second
 
 // followSecrets loads the configuration again and again, and puts secrets that have changed to use once two looks in
-// a row agree on them: the first may have seen a file half written. What is bad is told once and changes nothing.
+// a row agree on them: the first may have seen a file half written. What is bad, or comes too early, is told once and changes nothing;
+// what comes too early is tried again until its time has come.
 func followSecrets(ctx context.Context, s *settings, current *atomic.Pointer[authsvc.Config], service *authsvc.Service, log zerolog.Logger) {
 	ticker := time.NewTicker(secretsInterval)
 	defer ticker.Stop()
@@ -185,21 +186,60 @@ func followSecrets(ctx context.Context, s *settings, current *atomic.Pointer[aut
 		case seen == nil || !sameSecrets(config, seen):
 			seen = config
 		default:
-			// Only secrets are replaced: every other change takes a restart.
-			next := *current.Load()
-			next.OIDC.ClientSecret, next.Cookie.Secret = config.OIDC.ClientSecret, config.Cookie.Secret
-			next.Store.Password, next.AdminToken = config.Store.Password, config.AdminToken
-			if err = service.ReplaceSecrets(&next); err == nil {
-				current.Store(&next)
+			if err = replaceSecrets(ctx, config, current, service, log); err == nil {
 				seen, complaint = nil, ""
-				log.Info().Msg("secrets replaced")
 			}
 		}
-		if err != nil && err.Error() != complaint {
-			complaint = err.Error()
+		if err == nil {
+			continue
+		}
+		early, news := tooEarly(err)
+		if news == complaint {
+			continue
+		}
+		if complaint = news; early {
+			log.Warn().Err(err).Msg("the cookie secrets in use stay for now")
+		} else {
 			log.Error().Err(err).Msg("the configuration has become bad; the one in use stays")
 		}
 	}
+}
+
+// replaceSecrets puts the secrets of a configuration to use, and nothing else of it: every other change takes a restart. Where it is too early
+// for the cookie secrets, the others need not wait.
+func replaceSecrets(ctx context.Context, config *authsvc.Config, current *atomic.Pointer[authsvc.Config], service *authsvc.Service, log zerolog.Logger) error {
+	next := *current.Load()
+	next.OIDC.ClientSecret, next.Cookie.Secret = config.OIDC.ClientSecret, config.Cookie.Secret
+	next.Store.Password, next.AdminToken = config.Store.Password, config.AdminToken
+	refused := service.ReplaceSecrets(ctx, &next)
+	if early, _ := tooEarly(refused); early {
+		if next.Cookie.Secret = current.Load().Cookie.Secret; sameSecrets(&next, current.Load()) {
+			return refused
+		}
+		if err := service.ReplaceSecrets(ctx, &next); err != nil {
+			return errors.Join(refused, err)
+		}
+	} else if refused != nil {
+		return refused
+	}
+	current.Store(&next)
+	log.Info().Msg("secrets replaced")
+	return refused
+}
+
+// tooEarly reports whether new cookie secrets were refused for a reason that time mends, and what an operator has to be told once: a date
+// that moves on while a key signs is no news.
+func tooEarly(err error) (early bool, news string) {
+	if needed, ok := errors.AsType[*authsvc.KeyNeededError](err); ok {
+		return true, fmt.Sprint("key ", needed.Key, " signs: ", needed.Signs)
+	}
+	if errors.Is(err, authsvc.ErrKeysUnknown) {
+		return true, authsvc.ErrKeysUnknown.Error()
+	}
+	if err == nil {
+		return false, ""
+	}
+	return false, err.Error()
 }
 
 func sameSecrets(a, b *authsvc.Config) bool {

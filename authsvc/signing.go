@@ -1,0 +1,112 @@
+package authsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"authsvc/session"
+)
+
+// peer is what has to be known of another replica before something is signed and stored that it will have to read.
+type peer struct {
+	// Keys are those of its ring, named by session.Manager.MarkKeys.
+	Keys []session.Fingerprint
+	// RecordFormat is the latest format of records that it reads; 0 when it does not say.
+	RecordFormat byte
+}
+
+// agree makes this replica sign with the first key, and write the latest format of records, that all others can read. Errors: session.ErrNoCommonKey,
+// when there is none and the former key signs on; any other means that the store could not be told, and that the former key signs on.
+func (s *Service) agree(ctx context.Context, others []peer) error {
+	s.swapping.Lock()
+	defer s.swapping.Unlock()
+	formats, rings := make([]byte, len(others)), make([][]session.Fingerprint, len(others))
+	for i, other := range others {
+		formats[i], rings[i] = other.RecordFormat, other.Keys
+	}
+	s.recordFormat.Store(uint32(session.FormatToWrite(formats...)))
+	s.rings = rings
+
+	old := s.site.Load()
+	site, err := s.withCommonSigner(old)
+	if err != nil && !errors.Is(err, session.ErrNoCommonKey) {
+		return err
+	}
+	if err := site.sessions.MarkSigner(ctx); err != nil {
+		return err
+	}
+	if s.site.Store(site); site != old {
+		s.log.Info().Int("key", site.keyring.Signer()+1).Msg("another key of the ring signs now")
+	}
+	return err
+}
+
+// withCommonSigner returns the site, or one like it, that signs with the first key that all other replicas hold. Errors: ErrNoCommonKey, with the
+// site as it was.
+func (s *Service) withCommonSigner(site *site) (*site, error) {
+	position, err := session.CommonKey(site.sessions.MarkKeys(), s.rings...)
+	if err != nil || position == site.keyring.Signer() {
+		return site, err
+	}
+	return newSite(site.config, site.keyring.SignWith(position), s, site.provider.discovered)
+}
+
+// formatToWrite is the format of records that every replica reads. Until this one knows of the others, it is the oldest.
+func (s *Service) formatToWrite() byte {
+	return max(byte(s.recordFormat.Load()), session.OldestRecordFormat)
+}
+
+// KeyNeededError says that a key cannot leave the ring, because sessions live, or may, that it signed.
+type KeyNeededError struct {
+	// Key is its place on the ring in use, from 1.
+	Key int
+	// Until is when it may leave, in the store's time. While the key signs that moves on.
+	Until time.Time
+	Signs bool
+}
+
+// Error tells it in one line.
+func (e *KeyNeededError) Error() string {
+	until := e.Until.UTC().Truncate(time.Second).Add(time.Second).Format(time.RFC3339)
+	if e.Signs {
+		return fmt.Sprintf("cookie.secret: key %d of those in use signs, or did a moment ago; it may leave when session.absolute_timeout has passed since, at the earliest at %s; put another one before it and keep it", e.Key, until)
+	}
+	return fmt.Sprintf("cookie.secret: key %d of those in use may leave at %s, when the last session that it signed has ended; until then keep it", e.Key, until)
+}
+
+// ErrKeysUnknown says that the store cannot tell at the moment which keys are needed.
+var ErrKeysUnknown = errors.New("cookie.secret: the store cannot tell which keys are needed")
+
+// mayFollow returns an error unless one site may take the place of another: the keys that leave the ring are needed no more, and the
+// store knows of the one that begins to sign. Errors: *KeyNeededError, of the key that is needed longest; ErrKeysUnknown.
+func mayFollow(ctx context.Context, old, next *site) error {
+	before, after := old.sessions.MarkKeys(), next.sessions.MarkKeys()
+	leaves := func(key session.Fingerprint) bool {
+		return slices.Contains(before, key) && !slices.Contains(after, key)
+	}
+	if slices.ContainsFunc(before, leaves) {
+		marks, err := old.sessions.KeyMarks(ctx)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrKeysUnknown, err)
+		}
+		var needed *KeyNeededError
+		for _, mark := range marks {
+			if leaves(mark.Key) && (needed == nil || mark.Until.After(needed.Until)) {
+				needed = &KeyNeededError{slices.Index(before, mark.Key) + 1, mark.Until, old.sessions.Signs(mark)}
+			}
+		}
+		if needed != nil {
+			return needed
+		}
+	}
+	if before[old.keyring.Signer()] == after[next.keyring.Signer()] {
+		return nil
+	}
+	if err := next.sessions.MarkSigner(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrKeysUnknown, err)
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package authsvc
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"authsvc/session"
+)
+
+// withKeys is a configuration that differs from the one in use in its keys alone.
+func (s *Service) withKeys(keys ...byte) *Config {
+	changed := *s.site.Load().config
+	changed.Cookie.Secret = nil
+	for _, key := range keys {
+		changed.Cookie.Secret = append(changed.Cookie.Secret, cookieSecret(key))
+	}
+	return &changed
+}
+
+// meet tells every replica of the others, as their heartbeats do.
+func (r *rig) meet() {
+	r.t.Helper()
+	for _, s := range r.replicas {
+		var others []peer
+		for _, other := range r.replicas {
+			if other != s {
+				others = append(others, peer{other.site.Load().sessions.MarkKeys(), session.RecordFormat})
+			}
+		}
+		if err := s.agree(r.t.Context(), others); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// signing checks which of the keys signs at each replica.
+func (r *rig) signing(when string, want ...byte) {
+	r.t.Helper()
+	for i, s := range r.replicas {
+		token := s.site.Load().keyring.NewToken(session.PurposeSession, mainSite).Reveal()
+		alone, err := session.NewKeyring([][]byte{bytes.Repeat([]byte{want[i]}, session.MasterKeySize)})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if _, err := alone.ParseToken(session.PurposeSession, mainSite, token); err != nil {
+			r.t.Errorf("%s: replica %d does not sign with key %d", when, i, want[i])
+		}
+	}
+}
+
+// TestCookieKeysRotate takes a key into use and another one out of it, replica by replica, while people sign in. No order of the steps makes any
+// replica refuse anybody.
+func TestCookieKeysRotate(t *testing.T) {
+	r := newRig(t, 3, nil)
+	absolute := r.replicas[0].site.Load().config.Session.AbsoluteTimeout
+	r.meet()
+	var cookies []string
+	everybodyPasses := func() {
+		t.Helper()
+		for range r.replicas {
+			b := r.browser()
+			b.signIn()
+			cookies = append(cookies, b.sessionCookie())
+		}
+		for _, cookie := range cookies {
+			r.everywhere(cookie, http.StatusOK)
+		}
+	}
+	step := func(keys ...byte) {
+		t.Helper()
+		for _, s := range r.replicas {
+			if err := s.ReplaceSecrets(t.Context(), s.withKeys(keys...)); err != nil {
+				t.Fatal(err)
+			}
+			everybodyPasses()
+			r.meet()
+			everybodyPasses()
+		}
+	}
+	everybodyPasses()
+	step(1, 2)
+	r.signing("added last", 1, 1, 1)
+	step(2, 1)
+	r.signing("made first", 2, 2, 2)
+
+	// Too early: refused, with the date, and everything goes on as before.
+	s := r.replicas[1]
+	err := s.ReplaceSecrets(t.Context(), s.withKeys(2))
+	needed, ok := errors.AsType[*KeyNeededError](err)
+	if !ok || needed.Key != 2 || !needed.Until.After(r.now().Add(absolute)) {
+		t.Fatalf("removed too early: %v", err)
+	}
+	everybodyPasses()
+	r.advance(time.Minute)
+	r.meet()
+	err = s.ReplaceSecrets(t.Context(), s.withKeys(2))
+	if later, _ := errors.AsType[*KeyNeededError](err); later == nil || later.Signs || later.Until != needed.Until ||
+		!strings.Contains(err.Error(), needed.Until.Add(time.Second).UTC().Format(time.RFC3339)) {
+		t.Fatalf("a minute later: %v, want until %v", err, needed.Until)
+	}
+	r.store.refuse("readslot")
+	if err := s.ReplaceSecrets(t.Context(), s.withKeys(2)); !errors.Is(err, ErrKeysUnknown) {
+		t.Errorf("the store does not answer: %v", err)
+	}
+	r.store.refuse()
+	everybodyPasses()
+
+	// When its time has come it may go, anywhere, and nobody is left whom it had signed in.
+	cookies = nil
+	for left := needed.Until.Sub(r.now()); left >= 0; left -= time.Minute {
+		r.advance(time.Minute)
+		if left%time.Hour < time.Minute {
+			r.meet()
+		}
+	}
+	r.meet()
+	everybodyPasses()
+	step(2)
+	r.signing("the old one removed", 2, 2, 2)
+
+	// The last key signs, and so cannot be exchanged at once.
+	err = s.ReplaceSecrets(t.Context(), s.withKeys(3))
+	if needed, ok := errors.AsType[*KeyNeededError](err); !ok || !needed.Signs || needed.Key != 1 {
+		t.Errorf("the only key exchanged: %v", err)
+	}
+	if text := r.log.String(); strings.Contains(text, cookieSecret(1).Reveal()) || strings.Contains(text, cookieSecret(2).Reveal()) {
+		t.Error("a key is in the log")
+	}
+}
+
+// TestKeyFirstAtOnce: whoever makes a new key first before the others have it signs with the old one until they do, and again when one comes
+// that has not.
+func TestKeyFirstAtOnce(t *testing.T) {
+	r := newRig(t, 3, nil)
+	r.meet()
+	exchange := func(replica int, keys ...byte) {
+		t.Helper()
+		if err := r.replicas[replica].ReplaceSecrets(t.Context(), r.replicas[replica].withKeys(keys...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exchange(0, 2, 1)
+	r.signing("one has a new key", 1, 1, 1)
+	r.meet()
+	exchange(1, 2, 1)
+	r.meet()
+	r.signing("two have it", 1, 1, 1)
+	exchange(2, 2, 1)
+	r.signing("all have it, and two do not know", 1, 1, 2)
+	b := r.browser()
+	b.signIn()
+	r.everywhere(b.sessionCookie(), http.StatusOK)
+	r.meet()
+	r.signing("all know", 2, 2, 2)
+	old := []peer{{Keys: r.replicas[0].site.Load().sessions.MarkKeys()[1:]}}
+	if err := r.replicas[0].agree(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	r.signing("one comes with the old key alone", 1, 2, 2)
+	r.everywhere(b.sessionCookie(), http.StatusOK)
+
+	// With nothing in common the key that signed goes on, and it is told. When the store cannot be told, too.
+	if err := r.replicas[0].agree(t.Context(), []peer{{}}); !errors.Is(err, session.ErrNoCommonKey) {
+		t.Errorf("nothing in common: %v", err)
+	}
+	r.signing("nothing in common", 1, 2, 2)
+	r.advance(time.Minute)
+	r.store.refuse("replace")
+	if err := r.replicas[0].agree(t.Context(), nil); !errors.Is(err, errStoreDown) {
+		t.Errorf("the store is down: %v", err)
+	}
+	r.signing("the store is down", 1, 2, 2)
+	r.store.refuse()
+	r.meet()
+	r.signing("the store is back", 2, 2, 2)
+}
+
+// TestFormatToWrite: until a replica knows of the others it writes what the release before reads, and from then on what all read.
+func TestFormatToWrite(t *testing.T) {
+	s := newRig(t, 1, nil).replicas[0]
+	s.recordFormat.Store(0)
+	for _, tt := range []struct {
+		others []peer
+		want   byte
+	}{
+		{nil, session.RecordFormat},
+		{[]peer{{RecordFormat: session.RecordFormat}, {RecordFormat: session.RecordFormat + 1}}, session.RecordFormat},
+		{[]peer{{RecordFormat: session.RecordFormat}, {RecordFormat: session.OldestRecordFormat}}, session.OldestRecordFormat},
+		{[]peer{{}}, session.OldestRecordFormat},
+	} {
+		if got := s.formatToWrite(); s.recordFormat.Load() == 0 && got != session.OldestRecordFormat {
+			t.Errorf("before it knows of others: %d", got)
+		}
+		for i := range tt.others {
+			tt.others[i].Keys = s.site.Load().sessions.MarkKeys()
+		}
+		if err := s.agree(t.Context(), tt.others); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.site.Load().sessions.Format(); got != tt.want {
+			t.Errorf("%+v: %d, want %d", tt.others, got, tt.want)
+		}
+	}
+}
