@@ -30,8 +30,11 @@ func sameKey(a, b replica) (inA, inB int, found bool) {
 // was emptied has another one, until the next heartbeat.
 func differences(a, b replica) (settings []string) {
 	inA, inB, common := sameKey(a, b)
-	if !common {
+	if !common || slices.ContainsFunc(a.Lacks, func(key string) bool { return slices.Contains(b.Keys, key) }) {
 		settings = append(settings, driftKeys)
+	}
+	if b.Writes > a.Reads {
+		settings = append(settings, driftRecords)
 	}
 	for path, of := range a.Secrets {
 		other := b.Secrets[path]

@@ -20,8 +20,9 @@ const (
 
 // Drift of these is told by other means than a fingerprint of the setting itself.
 const (
-	driftKeys  = "cookie.secret" // a ring that has no key in common with another
-	driftStore = "store"         // another Redis, database or prefix
+	driftKeys    = "cookie.secret" // a ring that has no key in common with another, or lacks one that signed what still lives
+	driftStore   = "store"         // another Redis, database or prefix
+	driftRecords = "record_format" // a release that cannot read what another one writes
 )
 
 // fingerprintSize is the length of a fingerprint in bytes.
@@ -29,7 +30,7 @@ const fingerprintSize = 8
 
 // fingerprints are what replicas compare instead of their settings, which nobody can read from them.
 type fingerprints struct {
-	// Keys are the names of the ring's keys, the signing key's first.
+	// Keys are the fingerprints of the ring's keys, in its order, whichever of them signs.
 	Keys []string
 	// Settings has every shared setting that is no secret: an HMAC-SHA256 under the store's salt. It hides them from who sees the
 	// roster alone; whoever has all of the store has the salt, and could confirm a guess of what is no secret.
@@ -42,7 +43,8 @@ type fingerprints struct {
 
 // fingerprint makes the fingerprints of a configuration.
 func fingerprint(c *Config, keyring *session.Keyring, salt []byte) fingerprints {
-	f := fingerprints{Keys: keyring.KeyNames(), Settings: map[string][]byte{}, Secrets: map[string][][]byte{}}
+	keyring = keyring.SignWith(0) // so that names are in the order of the keys
+	f := fingerprints{Keys: keyPrints(keyring), Settings: map[string][]byte{}, Secrets: map[string][][]byte{}}
 	config := reflect.ValueOf(c).Elem()
 	for _, k := range keys {
 		switch {
@@ -59,6 +61,14 @@ func fingerprint(c *Config, keyring *session.Keyring, salt []byte) fingerprints 
 		}
 	}
 	return f
+}
+
+// keyPrints returns the fingerprints of a ring's keys.
+func keyPrints(keyring *session.Keyring) (prints []string) {
+	for _, print := range keyring.Fingerprints() {
+		prints = append(prints, print.String())
+	}
+	return prints
 }
 
 // isShared reports whether replicas compare the setting. What has no effect in this version has no fingerprint either.
@@ -81,6 +91,9 @@ func canonical(value reflect.Value) []byte {
 
 // mustAgree reports whether a newcomer that differs in a setting is held back.
 func mustAgree(setting string) bool {
+	if setting == driftRecords {
+		return true
+	}
 	for _, k := range keys {
 		if k.Path == setting {
 			return k.shared == sharedMust
@@ -89,9 +102,9 @@ func mustAgree(setting string) bool {
 	return false
 }
 
-// driftSettings are the settings in which replicas can be found to differ, in the order of the file, and the store.
+// driftSettings are the settings in which replicas can be found to differ, in the order of the file, and the store and the record format.
 func driftSettings() []string {
-	settings := []string{driftStore}
+	settings := []string{driftStore, driftRecords}
 	for _, k := range keys {
 		if k.isShared() {
 			settings = append(settings, k.Path)

@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
@@ -69,7 +70,8 @@ type joining struct {
 	admitted bool
 	opened   bool
 	held     drift
-	told     drift // what was logged last
+	lacks    []session.KeyMark // on the way to be admitted: marks of keys that are not on the ring
+	told     drift             // what was logged last
 	toldHeld drift
 	toldErr  bool
 	retry    time.Duration
@@ -127,19 +129,46 @@ func (j *joining) announce(ctx context.Context) ([]replica, error) {
 		j.startedAt.Store(j.store.Now().UnixMilli())
 	}
 	if j.admitted || closed {
+		return roster, j.follow(ctx, roster)
+	}
+	if j.lacks, err = j.lackedKeys(ctx); err != nil {
+		return nil, err
+	}
+	if j.held = j.candidate(identity, false).heldBackBy(roster); len(j.held) > 0 {
 		return roster, nil
 	}
-	if j.held = j.self(identity, false).heldBackBy(roster); len(j.held) > 0 {
-		return roster, nil
+	if err := j.follow(ctx, roster); err != nil {
+		return nil, err
 	}
 	if roster, err = j.say(ctx, identity, true); err != nil {
 		return nil, err
 	}
-	if j.held = j.self(identity, true).heldBackBy(roster); len(j.held) > 0 {
+	if j.held = j.candidate(identity, true).heldBackBy(roster); len(j.held) > 0 {
 		return j.say(ctx, identity, false)
 	}
 	j.admitted = true
+	for _, key := range j.lacks {
+		j.log.Warn().Time("until", key.Until.UTC()).Msg("a key that signed sessions until lately is not in cookie.secret: they are over")
+	}
 	return roster, nil
+}
+
+// follow makes this replica sign and write what all others read that take requests. That there is no common key is drift, and told as such.
+func (j *joining) follow(ctx context.Context, roster []replica) error {
+	others := slices.DeleteFunc(slices.Clone(roster), func(r replica) bool { return r.ID == j.id || !r.Ready })
+	if err := j.agree(ctx, others); !errors.Is(err, session.ErrNoCommonKey) {
+		return err
+	}
+	return nil
+}
+
+// candidate is what this replica knows of itself while it is not admitted.
+func (j *joining) candidate(identity storeIdentity, ready bool) replica {
+	r := j.self(identity, ready)
+	for _, mark := range j.lacks {
+		r.Lacks = append(r.Lacks, mark.Key.String())
+	}
+	return r
 }
 
 // say announces this replica, ready or not, and returns the roster.
@@ -161,7 +190,7 @@ func (s *Service) self(identity storeIdentity, ready bool) replica {
 	prints := fingerprint(site.config, site.keyring, identity.Salt[:])
 	return replica{ID: s.id, announcement: announcement{
 		Version: s.version, Started: s.startedAt.Load(), Ready: ready, Generation: site.config.ConfigGeneration,
-		Reads: session.RecordFormat, Writes: session.RecordFormat,
+		Reads: session.RecordFormat, Writes: int(s.formatToWrite()),
 		Store: identity.ID, Keys: prints.Keys, Settings: prints.Settings, Secrets: prints.Secrets, Elsewhere: s.elsewhere.all(),
 	}}
 }

@@ -18,6 +18,8 @@ import (
 type replica struct {
 	ID string
 	announcement
+	// Lacks are keys that signed what still lives and that are not on the replica's ring, as far as it knows itself.
+	Lacks []string
 }
 
 // announcement is an entry in CBOR. A release ignores fields that it does not know; a number is never used again for something else.
@@ -28,7 +30,7 @@ type announcement struct {
 	// Ready says that the replica was admitted and takes requests. One that is held back, or has not looked yet, counts for nobody.
 	Ready      bool `cbor:"3,keyasint"`
 	Generation int  `cbor:"4,keyasint,omitempty"` // config_generation
-	// Reads is the latest record format that the replica reads, Writes the one that it writes by itself.
+	// Reads is the latest record format that the replica reads, Writes the one that it writes in view of the others.
 	Reads  int `cbor:"5,keyasint"`
 	Writes int `cbor:"6,keyasint"`
 	// Store is the store's ID, by whose salt the settings' fingerprints are made.

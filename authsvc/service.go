@@ -67,9 +67,9 @@ type Service struct {
 	elsewhere   elsewhere
 	crossed     chan struct{} // tells Join that elsewhere has changed
 
-	recordFormat atomic.Uint32           // that every replica reads; 0 until this one knows of the others
-	swapping     sync.Mutex              // held by who puts another site in the place of this one
-	rings        [][]session.Fingerprint // of the other replicas, when agree was told last
+	recordFormat atomic.Uint32 // that every replica reads; 0 until this one knows of the others
+	swapping     sync.Mutex    // held by who puts another site in the place of this one
+	rings        [][]string    // of the other replicas, when agree was told last
 }
 
 // New makes a service. It asks nobody anything yet. Errors: a file that the configuration names cannot be used, or a

@@ -10,22 +10,14 @@ import (
 	"authsvc/session"
 )
 
-// peer is what has to be known of another replica before something is signed and stored that it will have to read.
-type peer struct {
-	// Keys are those of its ring, named by session.Manager.MarkKeys.
-	Keys []session.Fingerprint
-	// RecordFormat is the latest format of records that it reads; 0 when it does not say.
-	RecordFormat byte
-}
-
 // agree makes this replica sign with the first key, and write the latest format of records, that all others can read. Errors: session.ErrNoCommonKey,
 // when there is none and the former key signs on; any other means that the store could not be told, and that the former key signs on.
-func (s *Service) agree(ctx context.Context, others []peer) error {
+func (s *Service) agree(ctx context.Context, others []replica) error {
 	s.swapping.Lock()
 	defer s.swapping.Unlock()
-	formats, rings := make([]byte, len(others)), make([][]session.Fingerprint, len(others))
+	formats, rings := make([]int, len(others)), make([][]string, len(others))
 	for i, other := range others {
-		formats[i], rings[i] = other.RecordFormat, other.Keys
+		formats[i], rings[i] = other.Reads, other.Keys
 	}
 	s.recordFormat.Store(uint32(session.FormatToWrite(formats...)))
 	s.rings = rings
@@ -47,7 +39,7 @@ func (s *Service) agree(ctx context.Context, others []peer) error {
 // withCommonSigner returns the site, or one like it, that signs with the first key that all other replicas hold. Errors: ErrNoCommonKey, with the
 // site as it was.
 func (s *Service) withCommonSigner(site *site) (*site, error) {
-	position, err := session.CommonKey(site.sessions.MarkKeys(), s.rings...)
+	position, err := session.CommonKey(keyPrints(site.keyring), s.rings...)
 	if err != nil || position == site.keyring.Signer() {
 		return site, err
 	}
@@ -83,7 +75,7 @@ var ErrKeysUnknown = errors.New("cookie.secret: the store cannot tell which keys
 // mayFollow returns an error unless one site may take the place of another: the keys that leave the ring are needed no more, and the
 // store knows of the one that begins to sign. Errors: *KeyNeededError, of the key that is needed longest; ErrKeysUnknown.
 func mayFollow(ctx context.Context, old, next *site) error {
-	before, after := old.sessions.MarkKeys(), next.sessions.MarkKeys()
+	before, after := old.keyring.Fingerprints(), next.keyring.Fingerprints()
 	leaves := func(key session.Fingerprint) bool {
 		return slices.Contains(before, key) && !slices.Contains(after, key)
 	}
@@ -109,4 +101,11 @@ func mayFollow(ctx context.Context, old, next *site) error {
 		return fmt.Errorf("%w: %w", ErrKeysUnknown, err)
 	}
 	return nil
+}
+
+// lackedKeys returns the marks of keys that signed what still lives and are not on the ring.
+func (s *Service) lackedKeys(ctx context.Context) ([]session.KeyMark, error) {
+	site := s.site.Load()
+	marks, err := site.sessions.KeyMarks(ctx)
+	return session.LackedKeys(marks, site.keyring.Fingerprints()), err
 }

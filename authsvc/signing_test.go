@@ -21,14 +21,17 @@ func (s *Service) withKeys(keys ...byte) *Config {
 	return &changed
 }
 
+// announced is what others know of a replica.
+func (s *Service) announced() replica { return s.self(storeIdentity{}, true) }
+
 // meet tells every replica of the others, as their heartbeats do.
 func (r *rig) meet() {
 	r.t.Helper()
 	for _, s := range r.replicas {
-		var others []peer
+		var others []replica
 		for _, other := range r.replicas {
 			if other != s {
-				others = append(others, peer{other.site.Load().sessions.MarkKeys(), session.RecordFormat})
+				others = append(others, other.announced())
 			}
 		}
 		if err := s.agree(r.t.Context(), others); err != nil {
@@ -156,15 +159,16 @@ func TestKeyFirstAtOnce(t *testing.T) {
 	r.everywhere(b.sessionCookie(), http.StatusOK)
 	r.meet()
 	r.signing("all know", 2, 2, 2)
-	old := []peer{{Keys: r.replicas[0].site.Load().sessions.MarkKeys()[1:]}}
-	if err := r.replicas[0].agree(t.Context(), old); err != nil {
+	old := r.replicas[0].announced()
+	old.Keys = old.Keys[1:]
+	if err := r.replicas[0].agree(t.Context(), []replica{old}); err != nil {
 		t.Fatal(err)
 	}
 	r.signing("one comes with the old key alone", 1, 2, 2)
 	r.everywhere(b.sessionCookie(), http.StatusOK)
 
 	// With nothing in common the key that signed goes on, and it is told. When the store cannot be told, too.
-	if err := r.replicas[0].agree(t.Context(), []peer{{}}); !errors.Is(err, session.ErrNoCommonKey) {
+	if err := r.replicas[0].agree(t.Context(), []replica{{}}); !errors.Is(err, session.ErrNoCommonKey) {
 		t.Errorf("nothing in common: %v", err)
 	}
 	r.signing("nothing in common", 1, 2, 2)
@@ -184,25 +188,28 @@ func TestFormatToWrite(t *testing.T) {
 	s := newRig(t, 1, nil).replicas[0]
 	s.recordFormat.Store(0)
 	for _, tt := range []struct {
-		others []peer
+		others []int // the latest format that each of them reads
 		want   byte
 	}{
 		{nil, session.RecordFormat},
-		{[]peer{{RecordFormat: session.RecordFormat}, {RecordFormat: session.RecordFormat + 1}}, session.RecordFormat},
-		{[]peer{{RecordFormat: session.RecordFormat}, {RecordFormat: session.OldestRecordFormat}}, session.OldestRecordFormat},
-		{[]peer{{}}, session.OldestRecordFormat},
+		{[]int{session.RecordFormat, session.RecordFormat + 1}, session.RecordFormat},
+		{[]int{session.RecordFormat, session.OldestRecordFormat}, session.OldestRecordFormat},
+		{[]int{0}, session.OldestRecordFormat},
 	} {
 		if got := s.formatToWrite(); s.recordFormat.Load() == 0 && got != session.OldestRecordFormat {
 			t.Errorf("before it knows of others: %d", got)
 		}
-		for i := range tt.others {
-			tt.others[i].Keys = s.site.Load().sessions.MarkKeys()
+		var others []replica
+		for _, reads := range tt.others {
+			other := s.announced()
+			other.Reads = reads
+			others = append(others, other)
 		}
-		if err := s.agree(t.Context(), tt.others); err != nil {
+		if err := s.agree(t.Context(), others); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.site.Load().sessions.Format(); got != tt.want {
-			t.Errorf("%+v: %d, want %d", tt.others, got, tt.want)
+			t.Errorf("%v: %d, want %d", tt.others, got, tt.want)
 		}
 	}
 }

@@ -8,10 +8,10 @@ const OldestRecordFormat = max(1, RecordFormat-1)
 
 // FormatToWrite returns the latest format that every replica reads, given the latest that each of the others does, 0 for one that does not
 // say: it is of the first release. Where one reads nothing that this release can write, it is the oldest that this release can.
-func FormatToWrite(others ...byte) byte {
-	format := byte(RecordFormat)
+func FormatToWrite(others ...int) byte {
+	format := RecordFormat
 	for _, other := range others {
 		format = min(format, cmp.Or(other, 1))
 	}
-	return max(format, OldestRecordFormat)
+	return byte(max(format, OldestRecordFormat))
 }

@@ -92,14 +92,14 @@ func TestReplaceable(t *testing.T) {
 func TestFormatToWrite(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		others []byte
+		others []int
 		want   byte
 	}{
 		{"alone", nil, RecordFormat},
-		{"all alike", []byte{RecordFormat, RecordFormat}, RecordFormat},
-		{"a later release", []byte{RecordFormat + 1, 255}, RecordFormat},
-		{"the release before", []byte{RecordFormat, OldestRecordFormat}, OldestRecordFormat},
-		{"one that does not say", []byte{0, RecordFormat + 1}, OldestRecordFormat},
+		{"all alike", []int{RecordFormat, RecordFormat}, RecordFormat},
+		{"a later release", []int{RecordFormat + 1, 1000}, RecordFormat},
+		{"the release before", []int{RecordFormat, OldestRecordFormat}, OldestRecordFormat},
+		{"one that does not say", []int{0, RecordFormat + 1}, OldestRecordFormat},
 	} {
 		if got := FormatToWrite(tt.others...); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)

@@ -28,15 +28,10 @@ type KeyMark struct {
 	Until time.Time
 }
 
-// MarkKeys are the fingerprints by which marks name the keys of the manager's ring, in its order.
-func (m *Manager) MarkKeys() []Fingerprint {
-	return m.Keyring.Fingerprints([]byte("marks of " + m.Site))
-}
-
 // Signs reports whether a mark was left so lately that somebody may be signing with the key at the moment.
 func (m *Manager) Signs(mark KeyMark) bool { return mark.Until.After(m.now().Add(m.AbsoluteTimeout)) }
 
-// LackedKeys returns the marks of keys that are not on a ring: of what they signed, it will not open anything. Keys are named as by MarkKeys.
+// LackedKeys returns the marks of keys that are not on a ring: of what they signed, it does not open anything.
 func LackedKeys(marks []KeyMark, ring []Fingerprint) []KeyMark {
 	return slices.DeleteFunc(slices.Clone(marks), func(mark KeyMark) bool { return slices.Contains(ring, mark.Key) })
 }
@@ -44,7 +39,7 @@ func LackedKeys(marks []KeyMark, ring []Fingerprint) []KeyMark {
 // MarkSigner leaves a mark for the key with which the manager's ring signs. It is called before the key signs for the first time, and every
 // MarkInterval while it does. An error means that nobody can tell whether it was left.
 func (m *Manager) MarkSigner(ctx context.Context) error {
-	key := m.MarkKeys()[m.Keyring.Signer()]
+	key := m.Keyring.Fingerprints()[m.Keyring.Signer()]
 	for {
 		now := m.now()
 		held, err := m.Slots.ReadSlot(ctx, m.keyMarks())

@@ -40,7 +40,7 @@ func TestKeyMarks(t *testing.T) {
 		store := memstore.New(nil)
 		older, _ := listing(t, store, 1, 2)
 		newer, _ := listing(t, store, 2)
-		keys := older.MarkKeys()
+		keys := older.Keyring.Fingerprints()
 		if got := marks(t, newer); len(got) != 0 {
 			t.Errorf("nobody has signed, and there are marks: %v", got)
 		}
@@ -90,10 +90,10 @@ func TestKeyMarksAreNeverShortened(t *testing.T) {
 		short, _ := listing(t, store, 1)
 		short.AbsoluteTimeout = absolute / 4
 		sign(t, long)
-		given := marks(t, long)[long.MarkKeys()[0]]
+		given := marks(t, long)[long.Keyring.Fingerprints()[0]]
 		time.Sleep(session.MarkInterval)
 		sign(t, short)
-		if got := marks(t, long)[long.MarkKeys()[0]]; got != given-session.MarkInterval {
+		if got := marks(t, long)[long.Keyring.Fingerprints()[0]]; got != given-session.MarkInterval {
 			t.Errorf("it counts %v, want %v", got, given-session.MarkInterval)
 		}
 	})
@@ -117,8 +117,8 @@ func TestKeyMarksTogether(t *testing.T) {
 	if err != nil || len(list) != 60 {
 		t.Fatalf("%d marks, %v", len(list), err)
 	}
-	lacked := session.LackedKeys(list, m.MarkKeys())
-	if len(lacked) != 59 || slices.ContainsFunc(lacked, func(mark session.KeyMark) bool { return mark.Key == m.MarkKeys()[0] }) {
+	lacked := session.LackedKeys(list, m.Keyring.Fingerprints())
+	if len(lacked) != 59 || slices.ContainsFunc(lacked, func(mark session.KeyMark) bool { return mark.Key == m.Keyring.Fingerprints()[0] }) {
 		t.Errorf("a ring of one of them and another lacks %d", len(lacked))
 	}
 	m.Site = "other"
@@ -132,7 +132,7 @@ func TestKeyMarksTogether(t *testing.T) {
 		m.AbsoluteTimeout += time.Minute
 		sign(t, m)
 	}
-	if got := marks(t, m); len(got) < 100 || got[m.MarkKeys()[0]] == 0 {
+	if got := marks(t, m); len(got) < 100 || got[m.Keyring.Fingerprints()[0]] == 0 {
 		t.Errorf("%d marks are left of many", len(got))
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -67,15 +66,6 @@ func NewKeyring(secrets [][]byte) (*Keyring, error) {
 	}
 	ring.signer = ring.keys[0]
 	return ring, nil
-}
-
-// KeyNames returns the names of the ring's keys in hexadecimal, the signing key's first. A name is a hash of its key and no secret.
-func (k *Keyring) KeyNames() []string {
-	names := make([]string, len(k.keys))
-	for i, key := range k.keys {
-		names[i] = hex.EncodeToString(key.name[:])
-	}
-	return names
 }
 
 func (k *Keyring) find(name keyName) *masterKey {

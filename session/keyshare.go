@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,14 +10,18 @@ import (
 // ErrNoCommonKey says that replicas hold no key in common: whatever one of them signs, another refuses.
 var ErrNoCommonKey = errors.New("session: no key is on every replica's ring")
 
-// Fingerprint tells replicas whether they hold the same key, and nobody else anything: it is a full-length hash of 256 random bits.
+// Fingerprint tells replicas whether they hold the same key, and nobody else anything: it is a full-length hash of 256 random bits, which needs
+// no salt.
 type Fingerprint [32]byte
 
-// Fingerprints returns those of the ring's keys, in their order. Fingerprints with different salts cannot be compared.
-func (k *Keyring) Fingerprints(salt []byte) []Fingerprint {
+// String returns the fingerprint as 43 characters of unpadded base64url.
+func (f Fingerprint) String() string { return base64.RawURLEncoding.EncodeToString(f[:]) }
+
+// Fingerprints returns those of the ring's keys, in their order.
+func (k *Keyring) Fingerprints() []Fingerprint {
 	prints := make([]Fingerprint, len(k.keys))
 	for i, key := range k.keys {
-		prints[i] = Fingerprint(derive(key.hash, salt, "authsvc key fingerprint", len(Fingerprint{})))
+		prints[i] = Fingerprint(derive(key.hash, nil, "authsvc key fingerprint", len(Fingerprint{})))
 	}
 	return prints
 }
@@ -29,11 +34,11 @@ func (k *Keyring) SignWith(position int) *Keyring {
 	return &Keyring{keys: k.keys, signer: k.keys[position]}
 }
 
-// CommonKey returns the position of the first key of mine that all the others hold, too: what it signs everybody verifies. With nobody
+// CommonKey returns the position of the first key of mine, named by fingerprints, that all the others hold, too: what it signs everybody verifies. With nobody
 // else that is the first. Errors: ErrNoCommonKey, with the first.
-func CommonKey(mine []Fingerprint, others ...[]Fingerprint) (int, error) {
+func CommonKey[K comparable](mine []K, others ...[]K) (int, error) {
 	for position, key := range mine {
-		if !slices.ContainsFunc(others, func(other []Fingerprint) bool { return !slices.Contains(other, key) }) {
+		if !slices.ContainsFunc(others, func(other []K) bool { return !slices.Contains(other, key) }) {
 			return position, nil
 		}
 	}
