@@ -57,6 +57,7 @@ type Service struct {
 	stock    *stock
 	site     atomic.Pointer[site]
 	draining atomic.Bool
+	flights  sync.WaitGroup // refreshes under way, which no request waits for
 
 	// Among the replicas.
 	id, version string
@@ -147,3 +148,16 @@ func (s *Service) ReplaceSecrets(ctx context.Context, c *Config) error {
 
 // Drain makes the service not ready, while it serves on: gateways that ask for readiness go to another replica.
 func (s *Service) Drain() { s.draining.Store(true) }
+
+// Finish waits for the refreshes that are under way, which no request may be waiting for: their new tokens would be lost, and the old ones
+// are spent. It is called after the last request. Errors: that of ctx, when it ends first.
+func (s *Service) Finish(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { s.flights.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for refreshes under way: %w", ctx.Err())
+	}
+}

@@ -106,7 +106,7 @@ func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *
 	s.warn = func(err error) { service.log.Warn().Err(err).Msg("the refresh goes on with the former claims") }
 	s.renewer = &session.Renewer{
 		Manager: s.sessions, Slots: service.store, Refresh: s.refresh, Before: c.Session.RefreshBefore,
-		Report: service.reportRefresh, Limit: c.Session.RefreshLimit,
+		Running: &service.flights, Report: service.reportRefresh, Limit: c.Session.RefreshLimit,
 	}
 	s.refreshWait = c.Session.RefreshWait
 	s.tokens = needsTokens(s.headers)

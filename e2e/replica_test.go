@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ type replica struct {
 	log            logBuffer
 
 	t        *testing.T
+	program  string // "" is the one that is tested
 	settings map[string]string
 	cmd      *exec.Cmd
 	done     chan struct{} // closed when the process has ended
@@ -58,7 +60,7 @@ func newReplica(t *testing.T, settings map[string]string) *replica {
 
 func (r *replica) start() {
 	r.t.Helper()
-	r.cmd = exec.Command(program, "serve")
+	r.cmd = exec.Command(cmp.Or(r.program, program), "serve")
 	r.cmd.Env = slices.Concat(environment(), variables(r.settings))
 	r.cmd.Stdout, r.cmd.Stderr, r.cmd.SysProcAttr = &r.log, &r.log, dieWithTest()
 	if err := r.cmd.Start(); err != nil {

@@ -51,6 +51,7 @@ func TestCookieSecretRotates(t *testing.T) {
 
 	replace(t, file, newer+"\n"+older+"\n")
 	s.awaitSecrets(1)
+	s.awaitSigner(newer)
 	check(t, s.signedInAs("alice", alice.cookie(sessionCookie)))
 	answer, err := bob.open(underWay)
 	check(t, err)
@@ -86,9 +87,23 @@ func TestCookieSecretRotates(t *testing.T) {
 	}
 	check(t, s.signedInAs("alice", alice.cookie(sessionCookie)))
 
-	// Once the old key is gone, so are its sessions.
+	// The old key cannot be taken away from alice.
 	replace(t, file, newer+"\n")
-	s.awaitSecrets(2)
+	for _, r := range s.replicas {
+		r.awaitLog("cookie.secret: key 2 of those in use", 1)
+	}
+	check(t, s.signedInAs("alice", alice.cookie(sessionCookie)))
+
+	// Nor by a restart, unless it is meant.
+	fresh := s.replicas[0]
+	fresh.becomes("")
+	fresh.awaitState("held back", func(state readiness) bool { return strings.Contains(state.Failing["drift"], "cookie.secret") })
+	check(t, s.replicas[1].passes("alice", alice.cookie(sessionCookie)))
+	for _, r := range s.replicas {
+		r.settings["config_generation"] = "1"
+		r.becomes("")
+		r.awaitReady()
+	}
 	check(t, s.refused(alice.cookie(sessionCookie)))
 	check(t, s.signedInAs("bob", bob.cookie(sessionCookie)))
 }

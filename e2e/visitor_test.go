@@ -277,14 +277,22 @@ func checkVerdict(answer reply) error {
 
 // signedInAs checks that every replica lets the session cookie pass as this person.
 func (s *stack) signedInAs(person, cookie string) error {
-	for i, r := range s.replicas {
-		answer, err := r.certain(cookie)
-		if err != nil {
+	for _, r := range s.replicas {
+		if err := r.passes(person, cookie); err != nil {
 			return err
 		}
-		if user := answer.header.Get("X-Auth-Request-User"); answer.status != http.StatusOK || user != person {
-			return fmt.Errorf("replica %d says %d %q to %s", i, answer.status, user, person)
-		}
+	}
+	return nil
+}
+
+// passes checks that the replica lets the session cookie pass as this person.
+func (r *replica) passes(person, cookie string) error {
+	answer, err := r.certain(cookie)
+	if err != nil {
+		return err
+	}
+	if user := answer.header.Get("X-Auth-Request-User"); answer.status != http.StatusOK || user != person {
+		return fmt.Errorf("replica %s says %d %q to %s", r.address, answer.status, user, person)
 	}
 	return nil
 }

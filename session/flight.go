@@ -52,8 +52,11 @@ func (f *flight) publish(s Session, t Tokens, err error) {
 
 // fly renews the session, tells the result, and leaves the flight parked until nobody need wait any longer before the next try.
 func (f *flight) fly() {
-	end := f.renewOrFail()
 	r, id := f.renewer, f.seen.ID
+	if r.Running != nil {
+		defer r.Running.Done()
+	}
+	end := f.renewOrFail()
 	if end.result != "" && r.Report != nil {
 		r.Report(end.result, end.err)
 	}

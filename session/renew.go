@@ -39,6 +39,9 @@ type Renewer struct {
 	Pause time.Duration
 	// Limit bounds the flights of this replica that are under way; 0 means 1000. What is due beyond it is renewed by a later request.
 	Limit int
+	// Running, unless nil, counts the flights that are under way: a process that ends before them loses tokens for which the old ones
+	// are spent.
+	Running *sync.WaitGroup
 	// Report, unless nil, is told the result of each flight that has one, and what went wrong.
 	Report func(result string, err error)
 
@@ -115,6 +118,9 @@ func (r *Renewer) join(token Token, s Session) *flight {
 	f := &flight{renewer: r, token: token, seen: s, done: make(chan struct{})}
 	r.flights[s.ID] = f
 	r.flying++
+	if r.Running != nil {
+		r.Running.Add(1)
+	}
 	go f.fly()
 	return f
 }

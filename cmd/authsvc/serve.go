@@ -154,6 +154,7 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	if admin != nil {
 		err = errors.Join(err, admin.Shutdown(finish))
 	}
+	err = errors.Join(err, service.Finish(finish))
 	if err == nil {
 		log.Info().Msg("stopped")
 	}
