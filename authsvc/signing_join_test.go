@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -51,6 +52,9 @@ func TestJoinKeys(t *testing.T) {
 		joins(t, store, withKeys(1)).is(t, "one without the key that signs now", false, "cookie.secret", second.id, third.id)
 		beat()
 		lacking.is(t, "one without the key that signed", false, "cookie.secret")
+		if !second.signsWith(t, 2) || !third.signsWith(t, 2) {
+			t.Error("a replica that is held back brings the other key back")
+		}
 		joins(t, store, withKeys(1, 2)).is(t, "one with both", true)
 		beat()
 		meant := joins(t, store, func(c *Config) { withKeys(2)(c); c.ConfigGeneration = 1 })
@@ -94,6 +98,23 @@ func TestJoinStoreSilent(t *testing.T) {
 			t.Error("it goes on signing with a key that the first lacks")
 		}
 	})
+}
+
+// TestFingerprintsWhoeverSigns: replicas of one configuration have one set of fingerprints, whichever of the keys signs.
+func TestFingerprintsWhoeverSigns(t *testing.T) {
+	c := configOfReplica()
+	withKeys(1, 2, 3)(c)
+	c.Complete()
+	ring, err := newKeyring(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fingerprint(c, ring, []byte("salt"))
+	for position := range 3 {
+		if got := fingerprint(c, ring.SignWith(position), []byte("salt")); !reflect.DeepEqual(got, want) {
+			t.Errorf("with key %d they are others", position+1)
+		}
+	}
 }
 
 // TestHeldBackByRecords: who cannot read what the others write is held back, and who writes less is not.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,20 @@ func (r *rig) signing(when string, want ...byte) {
 			r.t.Errorf("%s: replica %d does not sign with key %d", when, i, want[i])
 		}
 	}
+}
+
+// marked reports whether the store has a mark of a key.
+func (r *rig) marked(key byte) bool {
+	r.t.Helper()
+	alone, err := session.NewKeyring([][]byte{bytes.Repeat([]byte{key}, session.MasterKeySize)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	marks, err := r.replicas[0].site.Load().sessions.KeyMarks(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return slices.ContainsFunc(marks, func(mark session.KeyMark) bool { return mark.Key == alone.Fingerprints()[0] })
 }
 
 func (s *Service) signsWith(t *testing.T, key byte) bool {
@@ -154,12 +169,18 @@ func TestKeyFirstAtOnce(t *testing.T) {
 	}
 	exchange(0, 2, 1)
 	r.signing("one has a new key", 1, 1, 1)
+	if r.marked(2) {
+		t.Error("a key has a mark that never signed")
+	}
 	r.meet()
 	exchange(1, 2, 1)
 	r.meet()
 	r.signing("two have it", 1, 1, 1)
 	exchange(2, 2, 1)
 	r.signing("all have it, and two do not know", 1, 1, 2)
+	if !r.marked(2) {
+		t.Error("a key signs without a mark")
+	}
 	b := r.browser()
 	b.signIn()
 	r.everywhere(b.sessionCookie(), http.StatusOK)
@@ -172,6 +193,15 @@ func TestKeyFirstAtOnce(t *testing.T) {
 	}
 	r.signing("one comes with the old key alone", 1, 2, 2)
 	r.everywhere(b.sessionCookie(), http.StatusOK)
+
+	// What the store cannot be told does not begin to sign.
+	r.advance(time.Minute)
+	r.store.refuse("claim", "replace")
+	if err := r.replicas[2].ReplaceSecrets(t.Context(), r.replicas[2].withKeys(1, 2)); !errors.Is(err, ErrKeysUnknown) {
+		t.Errorf("another signing key while the store is down: %v", err)
+	}
+	r.store.refuse()
+	r.signing("another signing key while the store is down", 1, 2, 2)
 
 	// With nothing in common the key that signed goes on, and it is told. When the store cannot be told, too.
 	if err := r.replicas[0].agree(t.Context(), []replica{{}}); !errors.Is(err, session.ErrNoCommonKey) {

@@ -55,9 +55,7 @@ func (m *Manager) MarkSigner(ctx context.Context) error {
 		if marks[i].Until.After(now.Add(m.AbsoluteTimeout + markMargin - MarkInterval)) {
 			return nil // somebody has just left it
 		}
-		if until := now.Add(m.AbsoluteTimeout + markMargin); until.After(marks[i].Until) {
-			marks[i].Until = until
-		}
+		marks[i].Until = now.Add(m.AbsoluteTimeout + markMargin)
 		value, life := encodeKeyMarks(marks, now)
 		done := false
 		if free {

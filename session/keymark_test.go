@@ -52,6 +52,9 @@ func TestKeyMarks(t *testing.T) {
 				t.Fatalf("before the next mark the last one counts %v", left)
 			}
 			sign(t, older)
+			if left := marks(t, newer)[keys[0]]; left < absolute+2*session.MarkInterval {
+				t.Fatalf("after a mark it counts %v, which leaves no time for the next", left)
+			}
 			list, err := newer.KeyMarks(t.Context())
 			if err != nil || len(list) != 1 || !newer.Signs(list[0]) {
 				t.Fatalf("while it signs: %v, %v", list, err)
