@@ -39,9 +39,7 @@ func TestJoinKeys(t *testing.T) {
 		lacking := joins(t, store, withKeys(2))
 		lacking.is(t, "one without the key that signs", false, "cookie.secret", first.id, second.id)
 		beat()
-		if !second.signsWith(t, 1) {
-			t.Error("a replica that is held back decides who signs")
-		}
+		lacking.leave()
 		first.leave()
 		beat()
 		for _, m := range []*member{second, third} {
@@ -51,10 +49,10 @@ func TestJoinKeys(t *testing.T) {
 		}
 		joins(t, store, withKeys(1)).is(t, "one without the key that signs now", false, "cookie.secret", second.id, third.id)
 		beat()
-		lacking.is(t, "one without the key that signed", false, "cookie.secret")
 		if !second.signsWith(t, 2) || !third.signsWith(t, 2) {
 			t.Error("a replica that is held back brings the other key back")
 		}
+		joins(t, store, withKeys(2)).is(t, "one without the key that signed", false, "cookie.secret")
 		joins(t, store, withKeys(1, 2)).is(t, "one with both", true)
 		beat()
 		meant := joins(t, store, func(c *Config) { withKeys(2)(c); c.ConfigGeneration = 1 })
