@@ -16,16 +16,12 @@ const crossing = time.Minute
 // KeepNewest ends the oldest sessions of the user of s beyond MaxPerUser; s has just begun and stays. It comes after whatever s replaces has been
 // ended: that one must not take another's place. Errors mean that there may be too many. Logins that finish at the same moment see each other and would end each
 // other: each spares those that are a moment younger, which do the same with it. The index may list sessions that are gone: they are
-// taken off it and do not count. A session that a parallel tab is about to give up does count, for a moment: the oldest may end a login early.
+// taken off it, unless they have just begun and are about to be stored, and do not count. A session that a parallel tab is about to give up does count, for a moment: the oldest may end a login early.
 func (m *Manager) KeepNewest(ctx context.Context, s Session) error {
 	if m.MaxPerUser <= 0 || m.Index == nil {
 		return nil
 	}
-	type listed struct {
-		list  IndexName
-		entry IndexEntry
-	}
-	var all []listed
+	var all []placed
 	for _, name := range m.names(Group{KindUser, s.Issuer, s.Subject}) {
 		list := IndexName{KindUser, name}
 		entries, err := m.Index.Noted(ctx, list)
@@ -34,12 +30,12 @@ func (m *Manager) KeepNewest(ctx context.Context, s Session) error {
 		}
 		for _, entry := range entries {
 			if entry.ID != s.ID {
-				all = append(all, listed{list, entry})
+				all = append(all, placed{list, entry})
 			}
 		}
 	}
 	// The newest ends last: all of a site live equally long.
-	slices.SortFunc(all, func(a, b listed) int { return byAge(b.entry, a.entry) })
+	slices.SortFunc(all, func(a, b placed) int { return byAge(b.entry, a.entry) })
 	kept := 1 // the new one
 	for _, l := range all {
 		spared := byAge(l.entry, IndexEntry{ID: s.ID, Expires: s.Expires}) > 0 && l.entry.Expires.Before(s.Expires.Add(crossing))
@@ -50,6 +46,9 @@ func (m *Manager) KeepNewest(ctx context.Context, s Session) error {
 			}
 			if lives {
 				kept++
+				continue
+			}
+			if !m.settled(l.entry) {
 				continue
 			}
 		} else if err := m.End(ctx, l.entry.ID); err != nil {

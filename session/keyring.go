@@ -32,6 +32,9 @@ type Keyring struct {
 
 const keyNameSize = 4
 
+// SealOverhead is how many bytes longer than its plaintext a sealed value is: the key's name, the nonce and the tag.
+const SealOverhead = keyNameSize + 12 + 16
+
 // keyName tells which key of the ring was used. It is a hash of the key and no secret.
 type keyName [keyNameSize]byte
 
@@ -86,7 +89,7 @@ func (k *Keyring) find(name keyName) *masterKey {
 // far below what random nonces allow.
 func (k *Keyring) Seal(purpose string, context, associated, plaintext []byte) []byte {
 	key := k.signer
-	sealed := append(make([]byte, 0, keyNameSize+12+len(plaintext)+16), key.name[:]...)
+	sealed := append(make([]byte, 0, len(plaintext)+SealOverhead), key.name[:]...)
 	return key.aead(purpose, context).Seal(sealed, nil, plaintext, associate(key.name, associated))
 }
 

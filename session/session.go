@@ -39,6 +39,11 @@ type Session struct {
 	// Claims are the provider's claims about the user as JSON gives them: strings, bools, int64,
 	// float64, []any, map[string]any and nil.
 	Claims map[string]any
+
+	// Label, Address and UserAgent are what people recognise the session by on a list: a name for the user, where the browser was at
+	// the login, and what it calls itself. Only the index keeps them, cut to MaxLabel, MaxAddress and MaxUserAgent bytes: a session that was
+	// loaded has none.
+	Label, Address, UserAgent string
 }
 
 // Tokens are what the provider gave for a session. They print redacted.

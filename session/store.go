@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"regexp"
 	"time"
 )
@@ -134,4 +135,22 @@ type Index interface {
 
 	// Forget takes a session off a list. That it is not there is no error.
 	Forget(ctx context.Context, name IndexName, id ID) error
+}
+
+// IndexList is a list of sessions under its name.
+type IndexList struct {
+	Name    IndexName
+	Entries []IndexEntry
+}
+
+// Lister is an optional interface of a Store that can go through all that it holds, at a cost that grows with it: for commands, never on a
+// request's way. What is there from the beginning to the end is given, perhaps more than once; what comes or goes meanwhile
+// may be. An error means that the rest cannot be told, and is the last that is given. What they keep meanwhile does not grow with what
+// a shared store holds.
+type Lister interface {
+	// EachRecord goes through the IDs of all records, of every site.
+	EachRecord(ctx context.Context) iter.Seq2[ID, error]
+
+	// EachList goes through all lists of a kind, of every site, each with its entries as Noted gives them. What is no list is passed over.
+	EachList(ctx context.Context, kind string) iter.Seq2[IndexList, error]
 }

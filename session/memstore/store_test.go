@@ -77,6 +77,7 @@ func (s *Store) lives(context.Context) (map[string]time.Duration, error) {
 }
 
 func TestContract(t *testing.T)           { storetest.Run(t, harness) }
+func TestContractLister(t *testing.T)     { storetest.RunLister(t, harness) }
 func TestContractConcurrent(t *testing.T) { storetest.RunConcurrent(t, harness) }
 
 // What expired and is never asked for again must not stay for ever.

@@ -60,6 +60,9 @@ func (s *Store) measureOnce(ctx context.Context) error {
 	return s.measure(ctx)
 }
 
+// ReadClock measures the store's clock once, for programs that end before Run is worth it.
+func (s *Store) ReadClock(ctx context.Context) error { return s.measure(ctx) }
+
 // measure takes Redis' time for the one in the middle of the round trip.
 func (s *Store) measure(ctx context.Context) error {
 	return s.do(ctx, "time", func(ctx context.Context) error {

@@ -125,6 +125,7 @@ func TestContractRedis(t *testing.T) {
 	h := real(server, Options{URL: server.URL})
 	storetest.RunConcurrent(t, h)
 	storetest.Run(t, h)
+	storetest.RunLister(t, h)
 }
 
 func TestContractUnixSocket(t *testing.T) {
@@ -140,6 +141,9 @@ func TestContractNarrowRights(t *testing.T) {
 	h := real(server, Options{URL: url})
 	storetest.RunConcurrent(t, h)
 	storetest.Run(t, h)
+
+	server.Do(aclRule("authsvc", "pass word@:/?#", "t*:*", append(rights(t), "+scan"))...)
+	storetest.RunLister(t, h)
 }
 
 func TestContractCluster(t *testing.T) {
@@ -147,6 +151,7 @@ func TestContractCluster(t *testing.T) {
 	h := clustered(c, Options{URL: c.URL})
 	storetest.RunConcurrent(t, h)
 	storetest.Run(t, h)
+	storetest.RunLister(t, h)
 }
 
 // clustered is the harness of a Cluster that is started once; each store has its own prefix.

@@ -14,6 +14,9 @@
 //
 //	ACL SETUSER authsvc on >password ~authsvc:* resetchannels +get +set +del +pttl +pexpire +pexpireat +time +ping +eval +evalsha +zadd +zrem +zrange +zcount +hget +hgetall +hset +hdel +hincrby +client|tracking
 //
+// The commands that go through all sessions need +scan as well. SCAN tells the names of all keys of a database, also those of
+// other prefixes, so the service itself should not have it: give the commands a user of their own.
+//
 // Without +client|tracking, or on a server that has no such command, changes are told by messages (see Store.Watch), and the user needs these in its place, with
 // the prefix of its keys:
 //

@@ -27,8 +27,8 @@ type Options struct {
 	// Timeout is the most that one operation takes; 0 means 100 ms.
 	Timeout time.Duration
 	// Observe, unless nil, is called after each operation with its name (load, load_tokens, create, swap, touch, delete,
-	// claim, replace, read_slot, note, noted, forget, count, tally, tally_users, announce, replicas, leave, ping, time), how long it took, and its
-	// error; Cause tells an error from an answer.
+	// claim, replace, read_slot, note, noted, forget, count, tally, tally_users, announce, replicas, leave, scan, lists, masters, ping, time), how long
+	// it took, and its error; Cause tells an error from an answer.
 	Observe func(op string, took time.Duration, err error)
 }
 

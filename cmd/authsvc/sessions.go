@@ -1,0 +1,286 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"authsvc/authsvc"
+	"authsvc/session"
+	"authsvc/session/redisstore"
+)
+
+func newSessionsCommand(s *settings) *cobra.Command {
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "sessions",
+		Short: "Look at sessions and end them",
+		Long: `Looks at the sessions in the store of the configuration, and ends them, on every replica at once. No replica has to run.
+
+What goes through all sessions (list without --user, show, revoke --all) needs the right +scan in Redis.
+
+Exit code 0: done. 1: it could not be done, or nobody can tell whether it was.`,
+		Example: `  authsvc sessions list --user 248289761001
+  authsvc sessions revoke --user 248289761001`,
+		Args: cobra.ArbitraryArgs,
+		RunE: refuseUnknown,
+	}
+	command.PersistentFlags().BoolVar(&asJSON, "json", false, "write JSON")
+	command.AddCommand(newStatsCommand(s, &asJSON), newListCommand(s, &asJSON), newShowCommand(s, &asJSON), newRevokeCommand(s, &asJSON))
+	return command
+}
+
+// commandTimeout is what one store operation of a command may take at least: a person rather waits than reads of a slow answer.
+const commandTimeout = 400 * time.Millisecond
+
+// desk is what a command about sessions works with.
+type desk struct {
+	*session.Manager
+	issuer string
+	store  backend
+}
+
+// atDesk runs a command with the store of the configuration.
+func (s *settings) atDesk(ctx context.Context, work func(desk) error) error {
+	config, err := s.load()
+	if err != nil {
+		return err
+	}
+	if config.Store.URL == "memory:" {
+		return errors.New("store.url is memory:, and only the process that serves knows what is in it; use Redis")
+	}
+	config.Store.Timeout = max(config.Store.Timeout, commandTimeout)
+	var current atomic.Pointer[authsvc.Config]
+	current.Store(config)
+	store, err := openStore(config, &current, prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	manager, err := authsvc.NewManager(config, store)
+	if err != nil {
+		return err
+	}
+	// Everything is measured by the store's clock: a mark by this host's could be minutes off, and let a login pass.
+	if err = store.ReadClock(ctx); err == nil {
+		err = work(desk{manager, config.OIDC.Issuer, store})
+	}
+	switch cause := redisstore.Cause(err); {
+	case cause == "permission":
+		return fmt.Errorf("the session store does not allow it: %w; what goes through all sessions needs +scan besides the service's own rights", err)
+	case cause != "" && cause != "other":
+		return fmt.Errorf("the session store does not answer: %w", err)
+	}
+	return err
+}
+
+// userOf is the group of a user's sessions.
+func (d desk) userOf(subject string) session.Group {
+	return session.Group{Kind: session.KindUser, Issuer: d.issuer, Value: subject}
+}
+
+func newListCommand(s *settings, asJSON *bool) *cobra.Command {
+	var subject string
+	command := &cobra.Command{
+		Use:   "list",
+		Short: "List sessions",
+		Long: `Lists the sessions that live: all in no order, or with --user those of one user, the newest first. What the login told is shown: who,
+when, from where. "Last seen" is at most a tenth of session.idle_timeout too early.
+
+With --json it writes an array, one session a line. An array that is not closed was broken off.`,
+		Example: `  authsvc sessions list
+  authsvc sessions list --user 248289761001
+  authsvc sessions list --json | jq -r '.[] | select(.label == "jane") | .id'`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return s.atDesk(c.Context(), func(d desk) error {
+				sessions := d.All(c.Context())
+				if c.Flags().Changed("user") {
+					sessions = d.Group(c.Context(), d.userOf(subject))
+				}
+				// Lines that people read as they come need nothing else to tell that work goes on.
+				told := newProgress(c.ErrOrStderr(), "sessions listed", !isTerminal(c.OutOrStdout()))
+				defer told.done()
+				out := bufio.NewWriter(c.OutOrStdout())
+				write := newTable(out, isTerminal(c.OutOrStdout()), d.store.Now())
+				if *asJSON {
+					write = newArray(out)
+				}
+				count := 0
+				for listed, err := range sessions {
+					if err != nil {
+						return errors.Join(out.Flush(), err)
+					}
+					if err := write.row(listed); err != nil {
+						return err
+					}
+					count++
+					told.tell(count)
+				}
+				return errors.Join(write.end(), out.Flush())
+			})
+		},
+	}
+	command.Flags().StringVar(&subject, "user", "", `only the sessions of this user, the claim "sub"`)
+	return command
+}
+
+func newShowCommand(s *settings, asJSON *bool) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "Show one session",
+		Long: `Shows a session by its ID, as list and the log have it. Whose it is stands on lists by user only, so all of them are
+searched.`,
+		Example: "  authsvc sessions show 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := parseID(args[0])
+			if err != nil {
+				return err
+			}
+			return s.atDesk(c.Context(), func(d desk) error {
+				listed, err := d.Find(c.Context(), id)
+				if errors.Is(err, session.ErrNotFound) {
+					return unknownSession(id)
+				}
+				if err != nil {
+					return err
+				}
+				if *asJSON {
+					return writeJSON(c.OutOrStdout(), describe(listed))
+				}
+				return writeSession(c.OutOrStdout(), listed, d.store.Now())
+			})
+		},
+	}
+}
+
+func newRevokeCommand(s *settings, asJSON *bool) *cobra.Command {
+	var subject string
+	var all, yes bool
+	command := &cobra.Command{
+		Use:   "revoke (ID | --user SUB | --all)",
+		Short: "End one session, all of a user, or all there are",
+		Long: `Ends sessions, on every replica at once: one by its ID; all of a user, those included whose login is under way; or all that the store
+holds, of every user. On a terminal --all asks first.
+
+Whoever is signed in at the provider may sign in again: end that session there, too.`,
+		Example: `  authsvc sessions revoke 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+  authsvc sessions revoke --user 248289761001
+  authsvc sessions revoke --all --yes`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			byUser := c.Flags().Changed("user")
+			switch {
+			case len(args) == 1 && !byUser && !all:
+				id, err := parseID(args[0])
+				if err != nil {
+					return err
+				}
+				return s.atDesk(c.Context(), func(d desk) error { return revokeOne(c, d, id, *asJSON) })
+			case len(args) == 0 && byUser && !all && subject != "":
+				return s.atDesk(c.Context(), func(d desk) error { return revokeUser(c, d, subject, *asJSON) })
+			case len(args) == 0 && all && !byUser:
+				return s.atDesk(c.Context(), func(d desk) error { return revokeAll(c, d, yes, *asJSON) })
+			}
+			return usageError("revoke takes one of an ID, --user SUB and --all")
+		},
+	}
+	command.Flags().StringVar(&subject, "user", "", `end all sessions of this user, the claim "sub"`)
+	command.Flags().BoolVar(&all, "all", false, "end all sessions")
+	command.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return command
+}
+
+func revokeOne(c *cobra.Command, d desk, id session.ID, asJSON bool) error {
+	if _, err := d.Store.Load(c.Context(), id); errors.Is(err, session.ErrNotFound) {
+		return unknownSession(id)
+	}
+	// Whatever else it is, it shall not be there.
+	if err := d.End(c.Context(), id); err != nil {
+		return unconfirmed(err)
+	}
+	return writeEnded(c.OutOrStdout(), 1, asJSON)
+}
+
+func revokeUser(c *cobra.Command, d desk, subject string, asJSON bool) error {
+	for _, err := range d.Group(c.Context(), d.userOf(subject)) { // takes off the list what is gone, so that nothing of it is counted
+		if err != nil {
+			return unconfirmed(err)
+		}
+	}
+	ended, err := d.EndGroup(c.Context(), d.userOf(subject))
+	if err != nil {
+		return unconfirmed(fmt.Errorf("after %s: %w", counted(ended), err))
+	}
+	return writeEnded(c.OutOrStdout(), ended, asJSON)
+}
+
+func revokeAll(c *cobra.Command, d desk, yes, asJSON bool) error {
+	if !yes && isTerminal(c.InOrStdin()) {
+		fmt.Fprint(c.ErrOrStderr(), "This ends all sessions, of every user. Type yes to go on: ")
+		answer, err := bufio.NewReader(c.InOrStdin()).ReadString('\n')
+		if strings.TrimSpace(answer) != "yes" {
+			return errors.Join(errors.New("nothing was ended"), ignoreEOF(err))
+		}
+	}
+	told := newProgress(c.ErrOrStderr(), "sessions ended", true)
+	defer told.done()
+	ended, err := d.EndAll(c.Context(), told.tell)
+	if err != nil {
+		return unconfirmed(fmt.Errorf("after %s: %w", counted(ended), err))
+	}
+	told.done()
+	return writeEnded(c.OutOrStdout(), ended, asJSON)
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func unconfirmed(err error) error {
+	return fmt.Errorf("sessions may live on, run it again: %w", err)
+}
+
+func unknownSession(id session.ID) error {
+	return fmt.Errorf("there is no session %s; it may have ended", id)
+}
+
+func parseID(text string) (session.ID, error) {
+	id, err := session.ParseID(text)
+	if err != nil {
+		return session.ID{}, fmt.Errorf("%q is no ID of a session: it has 43 letters, digits, - and _, as sessions list shows it", text)
+	}
+	return id, nil
+}
+
+// shieldIDs moves IDs that begin with a dash, as one in 64 does, to where no argument is taken for a flag.
+func shieldIDs(args []string) []string {
+	if !slices.Contains(args, "sessions") || slices.Contains(args, "--") {
+		return args
+	}
+	var others, ids []string
+	for _, arg := range args {
+		if _, err := session.ParseID(arg); err == nil && strings.HasPrefix(arg, "-") {
+			ids = append(ids, arg)
+		} else {
+			others = append(others, arg)
+		}
+	}
+	if ids == nil {
+		return args
+	}
+	return append(append(others, "--"), ids...)
+}

@@ -1,0 +1,73 @@
+package session
+
+import (
+	"strings"
+	"time"
+)
+
+// Bounds of what a list keeps of a session, in bytes; longer texts are cut.
+const (
+	MaxLabel     = 128
+	MaxAddress   = 64
+	MaxUserAgent = 200
+)
+
+// sealDetailsPurpose is the purpose of the seal of an entry's details.
+const sealDetailsPurpose = "index details"
+
+// Details are what a list knows of a session besides that it is there: what was true at the login, for people to recognise it by.
+type Details struct {
+	// Issuer and Subject name the user, Label calls them by something that people know; may be empty.
+	Issuer, Subject, Label string
+	// Created is the moment of the login.
+	Created time.Time
+	// Address is where the browser was at the login, UserAgent what it called itself; may be empty.
+	Address, UserAgent string
+}
+
+// storedDetails is the plaintext of an entry's details, in CBOR (RFC 8949) with numbered fields. A release ignores fields that it does
+// not know; a number is never used again for something else.
+type storedDetails struct {
+	Issuer    string `cbor:"1,keyasint"`
+	Subject   string `cbor:"2,keyasint"`
+	Label     string `cbor:"3,keyasint,omitempty"`
+	Created   int64  `cbor:"4,keyasint"` // Unix milliseconds
+	Address   string `cbor:"5,keyasint,omitempty"`
+	UserAgent string `cbor:"6,keyasint,omitempty"`
+}
+
+// sealDetails returns the details of a session that has just begun, for its entry on a list. They open with the master key, which commands have, and for this
+// ID and site only, so that whoever can write to the store cannot put them beside another session. A user whose very name leaves no room is
+// listed without: that is no reason to refuse a login.
+func (m *Manager) sealDetails(s Session) []byte {
+	plaintext, err := encode(storedDetails{
+		Issuer: s.Issuer, Subject: s.Subject, Label: cut(s.Label, MaxLabel), Created: s.Created.UnixMilli(),
+		Address: cut(s.Address, MaxAddress), UserAgent: cut(s.UserAgent, MaxUserAgent),
+	}, MaxIndexDetails-SealOverhead)
+	if err != nil {
+		return nil
+	}
+	return m.Keyring.Seal(sealDetailsPurpose, s.ID[:], []byte(m.Site), plaintext)
+}
+
+// openDetails returns the details of an entry, or false when it has none that this replica can read: an earlier release has written it, or
+// its key has left the ring, or somebody has moved it.
+func (m *Manager) openDetails(e IndexEntry) (Details, bool) {
+	plaintext, err := m.Keyring.Open(sealDetailsPurpose, e.ID[:], []byte(m.Site), e.Details)
+	if err != nil {
+		return Details{}, false
+	}
+	var p storedDetails
+	if decoding.Unmarshal(plaintext, &p) != nil {
+		return Details{}, false
+	}
+	return Details{
+		Issuer: p.Issuer, Subject: p.Subject, Label: p.Label, Created: time.UnixMilli(p.Created),
+		Address: p.Address, UserAgent: p.UserAgent,
+	}, true
+}
+
+// cut returns s as valid UTF-8 of at most limit bytes.
+func cut(s string, limit int) string {
+	return strings.ToValidUTF8(s[:min(len(s), limit)], "")
+}

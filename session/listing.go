@@ -1,0 +1,269 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Listed is a session on a list that lives: its record was there a moment ago.
+type Listed struct {
+	ID ID
+	// Details are zero when they cannot be told; see Details.
+	Details
+	// LastSeen is when the session was used last, at most a tenth of the idle time too early: a record that is used gets 1.1 times the idle
+	// time, and again only when a tenth of it is gone, so what is left of its life tells. In the last 1.1 idle times before
+	// Expires a use leaves no trace, and LastSeen stays at their beginning. It is zero when it cannot be told.
+	LastSeen time.Time
+	// IdleExpires is when the session ends unless it is used, zero when it cannot be told. Expires is when it ends whatever its use.
+	IdleExpires, Expires time.Time
+}
+
+const (
+	// listedAtOnce is how many records are looked at before the first of them is given, and lookers how many at the same time.
+	listedAtOnce = 64
+	lookers      = 16
+)
+
+// placed is an entry and the list that it is on.
+type placed struct {
+	list  IndexName
+	entry IndexEntry
+}
+
+// Group goes through the sessions of a group that live, the newest first. Entries whose record is gone are taken off the list. An error means that
+// the rest cannot be told; it is the last that is given.
+func (m *Manager) Group(ctx context.Context, g Group) iter.Seq2[Listed, error] {
+	return m.alive(ctx, func(yield func(placed, error) bool) {
+		var all []placed
+		for _, name := range m.names(g) {
+			list := IndexName{g.Kind, name}
+			entries, err := m.Index.Noted(ctx, list)
+			if err != nil {
+				yield(placed{}, fmt.Errorf("sessions of %s: %w", g.Kind, err))
+				return
+			}
+			for _, entry := range entries {
+				all = append(all, placed{list, entry})
+			}
+		}
+		slices.SortFunc(all, func(a, b placed) int { return byAge(b.entry, a.entry) })
+		for _, p := range all {
+			if !yield(p, nil) {
+				return
+			}
+		}
+	})
+}
+
+// All goes through the sessions of this site that live and are on the list of a user, in no order, some perhaps twice; see Lister. Entries whose record is gone are
+// taken off their lists. An error means that the rest cannot be told; it is the last that is given. The store must be a Lister.
+func (m *Manager) All(ctx context.Context) iter.Seq2[Listed, error] {
+	return m.alive(ctx, func(yield func(placed, error) bool) {
+		for p, err := range m.noted(ctx) {
+			if !yield(p, err) || err != nil {
+				return
+			}
+		}
+	})
+}
+
+// Find returns the session of an ID. What is known of it stands on the list of a user whom the ID does not tell, so all lists are searched. Errors:
+// ErrNotFound; any other means "cannot tell". The store must be a Lister.
+func (m *Manager) Find(ctx context.Context, id ID) (Listed, error) {
+	found, lives, err := m.look(ctx, placed{entry: IndexEntry{ID: id}})
+	if err == nil && !lives {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Listed{}, err
+	}
+	for p, err := range m.noted(ctx) {
+		switch {
+		case err != nil:
+			return Listed{}, err
+		case p.entry.ID == id:
+			found, lives, err = m.look(ctx, p)
+			if err == nil && !lives {
+				err = ErrNotFound
+			}
+			return found, err
+		}
+	}
+	return found, nil
+}
+
+// noted goes through all entries of the lists of users.
+func (m *Manager) noted(ctx context.Context) iter.Seq2[placed, error] {
+	return func(yield func(placed, error) bool) {
+		for list, err := range m.Store.(Lister).EachList(ctx, KindUser) {
+			if err != nil {
+				yield(placed{}, err)
+				return
+			}
+			for _, entry := range list.Entries {
+				if !yield(placed{list.Name, entry}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// EndAll ends every session that the store holds when it begins, of every site, whether it is on a list or not, and tells progress, unless nil, now and
+// then how many there have been. A login that finishes meanwhile may outlast it. Errors mean that some sessions may live on: the caller
+// must say so, and may call again. The store must be a Lister.
+func (m *Manager) EndAll(ctx context.Context, progress func(ended int)) (ended int, err error) {
+	store, began := m.Store.(Lister), m.now()
+	ended, err = each(ctx, store.EachRecord(ctx), m.End, progress)
+	if err != nil {
+		return ended, err
+	}
+	// What is left of them on lists would be taken off when it is read, and expires. It costs memory until then.
+	_, err = each(ctx, m.noted(ctx), func(ctx context.Context, p placed) error {
+		if m.begun(p.entry).Add(crossing).Before(began) {
+			return m.Index.Forget(ctx, p.list, p.entry.ID)
+		}
+		return nil
+	}, nil)
+	return ended, err
+}
+
+// each does something with everything that is given, several at a time, until the first error. It returns how often that succeeded.
+func each[T any](ctx context.Context, all iter.Seq2[T, error], do func(context.Context, T) error, progress func(done int)) (done int, err error) {
+	for batch, batchErr := range batches(all) {
+		failed := make([]error, len(batch))
+		together(len(batch), func(i int) { failed[i] = do(ctx, batch[i]) })
+		for _, err := range failed {
+			if err == nil {
+				done++
+			}
+		}
+		if progress != nil {
+			progress(done)
+		}
+		if err := errors.Join(batchErr, firstOf(failed)); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// alive looks for the records of entries, several at a time, gives those that live in the order in which they came, and takes the others
+// off their lists.
+func (m *Manager) alive(ctx context.Context, entries iter.Seq2[placed, error]) iter.Seq2[Listed, error] {
+	return func(yield func(Listed, error) bool) {
+		for batch, batchErr := range batches(entries) {
+			found := make([]Listed, len(batch))
+			lives := make([]bool, len(batch))
+			failed := make([]error, len(batch))
+			together(len(batch), func(i int) { found[i], lives[i], failed[i] = m.look(ctx, batch[i]) })
+			for i := range batch {
+				if failed[i] != nil {
+					yield(Listed{}, failed[i])
+					return
+				}
+				if lives[i] && !yield(found[i], nil) {
+					return
+				}
+			}
+			if batchErr != nil {
+				yield(Listed{}, batchErr)
+				return
+			}
+		}
+	}
+}
+
+// look reports whether the session of an entry lives and belongs to this site, and what is known of it. One that is gone is taken off its
+// list; that this fails is no error. That a record is there can be told without its token; nothing else of it can.
+func (m *Manager) look(ctx context.Context, p placed) (Listed, bool, error) {
+	found := Listed{ID: p.entry.ID, Expires: p.entry.Expires}
+	found.Details, _ = m.openDetails(p.entry)
+	r, err := m.Store.Load(ctx, p.entry.ID)
+	switch now := m.now(); {
+	case errors.Is(err, ErrLaterFormat):
+		return found, true, nil
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrCorrupt), err == nil && !now.Before(r.Expires):
+		if m.Index != nil && p.list.Kind != "" && m.settled(p.entry) {
+			m.Index.Forget(ctx, p.list, p.entry.ID)
+		}
+		return Listed{}, false, nil
+	case err != nil:
+		return Listed{}, false, fmt.Errorf("look at session: %w", err)
+	case r.Site != m.Site, m.Endings.Has(r.ID):
+		return Listed{}, false, nil
+	default:
+		found.Expires, found.IdleExpires = r.Expires, now.Add(min(r.TTL, r.Expires.Sub(now)))
+		found.LastSeen = found.IdleExpires.Add(-m.IdleTimeout - m.IdleTimeout/10)
+		if found.LastSeen.Before(found.Created) {
+			found.LastSeen = found.Created
+		}
+		if found.LastSeen.After(now) {
+			found.LastSeen = now // other settings have given the record its life
+		}
+		return found, true, nil
+	}
+}
+
+// begun is when the session of an entry began.
+func (m *Manager) begun(e IndexEntry) time.Time {
+	if d, ok := m.openDetails(e); ok {
+		return d.Created
+	}
+	return e.Expires.Add(-m.AbsoluteTimeout)
+}
+
+// settled reports whether an entry that has no record is one of a session that is gone, and not of one whose login is about to store it: a
+// session is noted before its record is created.
+func (m *Manager) settled(e IndexEntry) bool {
+	return m.begun(e).Add(crossing).Before(m.now())
+}
+
+// batches collects what is given; the error comes with what was given before it.
+func batches[T any](all iter.Seq2[T, error]) iter.Seq2[[]T, error] {
+	return func(yield func([]T, error) bool) {
+		batch := make([]T, 0, listedAtOnce)
+		for v, err := range all {
+			if err != nil {
+				yield(batch, err)
+				return
+			}
+			if batch = append(batch, v); len(batch) == listedAtOnce {
+				if !yield(batch, nil) {
+					return
+				}
+				batch = batch[:0]
+			}
+		}
+		if len(batch) > 0 {
+			yield(batch, nil)
+		}
+	}
+}
+
+// together calls do for each number below n, some at a time.
+func together(n int, do func(i int)) {
+	var running sync.WaitGroup
+	for first := range min(n, lookers) {
+		running.Go(func() {
+			for i := first; i < n; i += lookers {
+				do(i)
+			}
+		})
+	}
+	running.Wait()
+}
+
+func firstOf(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
