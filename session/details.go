@@ -25,7 +25,7 @@ type Details struct {
 	Address, UserAgent string
 }
 
-// storedDetails is the plaintext of an entry's details, in CBOR (RFC 8949) with numbered fields. A release ignores fields that it does
+// storedDetails is the plaintext of an entry's details, in CBOR (RFC 8949) with numbered fields, deflated. A release ignores fields that it does
 // not know; a number is never used again for something else.
 type storedDetails struct {
 	Issuer    string `cbor:"1,keyasint"`
@@ -43,17 +43,25 @@ func (m *Manager) sealDetails(s Session) []byte {
 	plaintext, err := encode(storedDetails{
 		Issuer: s.Issuer, Subject: s.Subject, Label: cut(s.Label, MaxLabel), Created: s.Created.UnixMilli(),
 		Address: cut(s.Address, MaxAddress), UserAgent: cut(s.UserAgent, MaxUserAgent),
-	}, MaxIndexDetails-SealOverhead)
+	}, MaxIndexDetails)
 	if err != nil {
 		return nil
 	}
-	return m.Keyring.Seal(sealDetailsPurpose, s.ID[:], []byte(m.Site), plaintext)
+	sealed := m.Keyring.Seal(sealDetailsPurpose, s.ID[:], []byte(m.Site), deflate(plaintext))
+	if len(sealed) > MaxIndexDetails {
+		return nil
+	}
+	return sealed
 }
 
 // openDetails returns the details of an entry, or false when it has none that this replica can read: an earlier release has written it, or
 // its key has left the ring, or somebody has moved it.
 func (m *Manager) openDetails(e IndexEntry) (Details, bool) {
-	plaintext, err := m.Keyring.Open(sealDetailsPurpose, e.ID[:], []byte(m.Site), e.Details)
+	compressed, err := m.Keyring.Open(sealDetailsPurpose, e.ID[:], []byte(m.Site), e.Details)
+	if err != nil {
+		return Details{}, false
+	}
+	plaintext, err := inflate(compressed)
 	if err != nil {
 		return Details{}, false
 	}

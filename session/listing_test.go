@@ -281,6 +281,35 @@ func TestLongDetails(t *testing.T) {
 	}
 }
 
+// TestDetailsAreSmall: they are the larger part of what a list costs.
+func TestDetailsAreSmall(t *testing.T) {
+	store := memstore.New(nil)
+	m, _ := listing(t, store, 1)
+	for _, userAgent := range []string{
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36",
+		"Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1",
+	} {
+		const subject = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
+		_, s, err := m.Begin(t.Context(), session.Session{
+			Issuer: "https://login.company.net/realms/main", Subject: subject, Label: "jane.doe", Address: "203.0.113.7", UserAgent: userAgent,
+		}, janesTokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for list, err := range store.EachList(t.Context(), session.KindUser) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, entry := range list.Entries {
+				if entry.ID == s.ID && len(entry.Details) > 170 {
+					t.Errorf("%d bytes for %s", len(entry.Details), userAgent)
+				}
+			}
+		}
+	}
+}
+
 func TestListingCannotTell(t *testing.T) {
 	m, link := listing(t, memstore.New(nil), 1)
 	s := someone(t, m, "jane")
