@@ -250,10 +250,7 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 			s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("the login goes on with the ID token's claims")
 		}
 	}
-	token, made, err := site.sessions.Begin(ctx, session.Session{
-		Issuer: site.provider.issuer, Subject: id.Subject, ProviderSession: id.ProviderSession,
-		ACR: id.ACR, AuthTime: id.AuthTime, Claims: id.Claims,
-	}, tokens)
+	token, made, err := site.sessions.Begin(ctx, site.newcomer(r, id), tokens)
 	if errors.Is(err, session.ErrTooLarge) {
 		return session.Token{}, providerError(fmt.Errorf("%w: %w", errProviderAnswer, err), again)
 	}
