@@ -18,7 +18,7 @@ func NewManager(c *Config, store Backend) (*session.Manager, error) {
 
 func newManager(c *Config, store Backend, keyring *session.Keyring) *session.Manager {
 	return &session.Manager{
-		Store: store, Slots: store, Index: store,
+		Store: store, Slots: store, Index: store, Counter: store,
 		MaxPerUser: c.Session.MaxPerUser, Keyring: keyring, Site: mainSite, Now: store.Now,
 		IdleTimeout: c.Session.IdleTimeout, AbsoluteTimeout: c.Session.AbsoluteTimeout,
 	}

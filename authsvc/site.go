@@ -73,12 +73,7 @@ func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *
 		origin:    public.Scheme + "://" + public.Host,
 		prefix:    public.EscapedPath(),
 		keyring:   keyring,
-		sessions: &session.Manager{
-			Store: service.store, Slots: service.store, Index: service.store, Counter: service.store, Endings: &service.endings,
-			Cache: service.cache, Journal: &service.journal,
-			MaxPerUser: c.Session.MaxPerUser, Keyring: keyring, Format: service.formatToWrite, Site: mainSite, Now: service.store.Now,
-			IdleTimeout: c.Session.IdleTimeout, AbsoluteTimeout: c.Session.AbsoluteTimeout,
-		},
+		sessions:  newManager(c, service.store, keyring),
 		sessionCookie: cookie{
 			name: c.Cookie.Name, purpose: session.PurposeSession, domain: c.Cookie.Domain, secure: secure,
 			sameSite: sameSite(c.Cookie.SameSite), maxAge: int(c.Session.AbsoluteTimeout / time.Second),
@@ -103,6 +98,8 @@ func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *
 		returnDefault: c.Redirect.Default,
 		crossOrigin:   http.NewCrossOriginProtection(),
 	}
+	s.sessions.Endings, s.sessions.Journal, s.sessions.Cache = &service.endings, &service.journal, service.cache
+	s.sessions.Format = service.formatToWrite
 	s.warn = func(err error) { service.log.Warn().Err(err).Msg("the refresh goes on with the former claims") }
 	s.renewer = &session.Renewer{
 		Manager: s.sessions, Slots: service.store, Refresh: s.refresh, Before: c.Session.RefreshBefore,

@@ -108,7 +108,7 @@ func TestDumpOpensNothing(t *testing.T) {
 		if strings.Contains(key, "alice") || strings.Contains(key, "example.com") {
 			t.Errorf("a key is named %s", key)
 		}
-		for _, secret := range []string{"alice", "bob", "example.com", "staff", "eyJ", s.settings["cookie.secret"], clientSecret} {
+		for _, secret := range []string{"alice", "bob", "example.com", "staff", "eyJ", "127.0.0.1", "Go-http-client", s.settings["cookie.secret"], clientSecret} {
 			if bytes.Contains(value, []byte(secret)) {
 				t.Errorf("%s holds %q in the clear", key, secret)
 			}

@@ -16,7 +16,7 @@ func main() {
 // run is the whole program as a function; it returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, environ []string) int {
 	root := newRootCommand(environ)
-	root.SetArgs(args)
+	root.SetArgs(shieldIDs(args))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -134,7 +134,7 @@ func TestVersion(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	const known = "authsvc has check, config, nginx, replicas, secret, serve, version; authsvc --help tells more\n"
+	const known = "authsvc has check, config, nginx, replicas, secret, serve, sessions, version; authsvc --help tells more\n"
 	for args, want := range map[string]string{
 		"":                  "authsvc: a command is missing: " + known,
 		"chekc":             `authsvc: "chekc" is not a command, did you mean check?: ` + known,

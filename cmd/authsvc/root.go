@@ -51,6 +51,7 @@ It is configured by a YAML file, by AUTHSVC_ variables, or by both; variables wi
 		newNginxCommand(s),
 		newReplicasCommand(s),
 		newSecretCommand(),
+		newSessionsCommand(s),
 		newVersionCommand(),
 	)
 	markErrors(root)

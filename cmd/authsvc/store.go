@@ -16,6 +16,8 @@ import (
 type backend interface {
 	authsvc.Backend
 	Run(ctx context.Context)
+	// ReadClock measures the store's clock once, for commands that end sooner than Run is worth.
+	ReadClock(ctx context.Context) error
 	Close() error
 }
 
@@ -40,6 +42,7 @@ func openStore(config *authsvc.Config, current *atomic.Pointer[authsvc.Config], 
 // memory is the store of a single replica: it lives as long as the process.
 type memory struct{ *memstore.Store }
 
-func (memory) Reached() bool           { return true }
-func (memory) Run(ctx context.Context) {}
-func (memory) Close() error            { return nil }
+func (memory) Reached() bool                       { return true }
+func (memory) Run(ctx context.Context)             {}
+func (memory) ReadClock(ctx context.Context) error { return nil }
+func (memory) Close() error                        { return nil }
