@@ -39,6 +39,7 @@ func (s *Service) routes() []route {
 		{"/signed_out", get, s.page(s.signedOut)},
 		{"/backchannel-logout", []string{http.MethodPost}, s.backchannelLogout},
 		{"/session", get, s.sessionJSON},
+		{"/sessions", getOrPost, s.page(s.sessions)},
 		{"/userinfo", get, s.userinfoJSON},
 	}
 }

@@ -15,7 +15,8 @@ import (
 const maxAcceptLanguage = 200
 
 // catalogue holds the texts of one language, by key. "dir" is its direction, "request_id" the label of the request
-// ID, all other keys begin with a Kind. {cookie} in a text stands for Page.Cookie.
+// ID, all other keys begin with a Kind. {cookie} in a text stands for Page.Cookie, {browser} and
+// {system} for what a Session has.
 type catalogue struct {
 	lang  string // BCP 47
 	texts map[string]string

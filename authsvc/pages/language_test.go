@@ -57,6 +57,9 @@ func TestTextsAndKindsMatch(t *testing.T) {
 		}
 	}
 	take(string(NotAllowed) + ".sign_out")
+	for _, part := range []string{".this", ".end", ".browser", ".unknown", ".address", ".signed_in", ".last_seen", ".ends", ".more"} {
+		take(string(Sessions) + part)
+	}
 	for _, part := range []string{".cookie", ".why", ".why_blocked", ".why_address", ".why_private"} {
 		take(string(StartAgain) + part)
 	}

@@ -35,6 +35,8 @@ const (
 	ProviderError       Kind = "provider_error"       // 502: the provider's answer failed a check; Action tries again
 	StoreUnavailable    Kind = "store_unavailable"    // 503: the session store does not answer; Action tries again
 	LogoutUnavailable   Kind = "logout_unavailable"   // 503: the sign-out is not confirmed, the cookie is kept; posts to Action
+	Sessions            Kind = "sessions"             // 200: where the person is signed in; Action posts to end all others, End each one
+	EndUnavailable      Kind = "end_unavailable"      // 503: the end of another session is not confirmed; Action leads back to the list
 	Forbidden           Kind = "forbidden"            // 403: a POST that another site sent; Action opens our own page with the button
 	NotFound            Kind = "not_found"            // 404; Action leads to the start page
 	MethodNotAllowed    Kind = "method_not_allowed"   // 405; the caller sets Allow; Action leads to the start page
@@ -59,6 +61,8 @@ var appearances = map[Kind]appearance{
 	ProviderError:       {"warning", false},
 	StoreUnavailable:    {"clock", false},
 	LogoutUnavailable:   {"clock", true},
+	Sessions:            {"devices", true},
+	EndUnavailable:      {"clock", false},
 	Forbidden:           {"lock", false},
 	NotFound:            {"search", false},
 	MethodNotAllowed:    {"search", false},
@@ -72,8 +76,8 @@ type Page struct {
 	// RequestID stands in small type at the foot, to be read to whoever helps; at most 128 bytes of it are shown.
 	RequestID string
 
-	// Action is the address of the one button: a path that begins with exactly one '/', or an absolute http or
-	// https URL without user information, at most 4096 bytes. Anything else leaves the button out. SignOut and
+	// Action is the address of the one main button: a path that begins with exactly one '/', or an absolute http or
+	// https URL without user information, at most 4096 bytes. Anything else leaves the button out. SignOut, Sessions and
 	// LogoutUnavailable post to it, so there it must be of the page's own origin; all others link to it.
 	Action string
 
@@ -90,6 +94,12 @@ type Page struct {
 	// end_session_endpoint, whole or as an origin. What is no http or https address, or names its host by an IPv6
 	// literal, which CSP cannot write, is left out; so is what comes after the eighth. Kinds without a form ignore it.
 	FormTargets []string
+
+	// Sessions are what the page of that kind lists, in this order; MaxSessions of them are shown. More says that there are others. The button of each
+	// posts its ID as "session" to End, by the rules of Action; Action gets "others". Other kinds ignore them.
+	Sessions []Session
+	More     bool
+	End      string
 
 	// RetryAfter is told with status 503, rounded up to whole seconds; zero or less is 5 s.
 	RetryAfter time.Duration
@@ -174,6 +184,8 @@ type view struct {
 	Post                 bool
 	SignOut, SignOutText string
 
+	List *sessionList // nil for all kinds but Sessions
+
 	RequestIDText, RequestID string
 }
 
@@ -198,6 +210,9 @@ func newView(p Page, c *catalogue) view {
 	if kind == NotAllowed && safeAddress(p.SignOut) {
 		v.SignOut, v.SignOutText = p.SignOut, text("sign_out")
 	}
+	if kind == Sessions {
+		v.List = newSessionList(p, text)
+	}
 	if kind == StartAgain && p.Cookie != "" {
 		v.Cookie = shown(p.Cookie)
 		v.WhatBefore, v.WhatAfter, _ = strings.Cut(text("cookie"), "{cookie}")
@@ -208,7 +223,9 @@ func newView(p Page, c *catalogue) view {
 }
 
 // hasForm says whether the page posts anything.
-func (v view) hasForm() bool { return v.Post && v.Action != "" || v.SignOut != "" }
+func (v view) hasForm() bool {
+	return v.Post && v.Action != "" || v.SignOut != "" || v.List != nil && v.List.End != ""
+}
 
 // shown cuts s to what a page shows of a stranger's text: maxShown bytes of valid UTF-8.
 func shown(s string) string {
