@@ -31,6 +31,7 @@ type sessionList struct {
 
 type sessionRow struct {
 	ID, Name string
+	Verbatim bool // Name is what the browser calls itself, and in no language
 	Current  bool
 	Facts    []fact
 }
@@ -47,7 +48,8 @@ func newSessionList(p Page, text func(key string) string) *sessionList {
 		list.More = text("more")
 	}
 	for _, s := range p.Sessions[:min(len(p.Sessions), MaxSessions)] {
-		row := sessionRow{ID: shown(s.ID), Name: browserName(s, text), Current: s.Current}
+		row := sessionRow{ID: shown(s.ID), Current: s.Current}
+		row.Name, row.Verbatim = browserName(s, text)
 		for _, at := range []struct {
 			key  string
 			time time.Time
@@ -65,15 +67,15 @@ func newSessionList(p Page, text func(key string) string) *sessionList {
 	return list
 }
 
-// browserName tells a browser in the words of the language.
-func browserName(s Session, text func(key string) string) string {
+// browserName tells a browser in the words of the language, or in its own.
+func browserName(s Session, text func(key string) string) (name string, verbatim bool) {
 	switch {
 	case s.Browser != "" && s.System != "":
-		return strings.NewReplacer("{browser}", shown(s.Browser), "{system}", shown(s.System)).Replace(text("browser"))
+		return strings.NewReplacer("{browser}", shown(s.Browser), "{system}", shown(s.System)).Replace(text("browser")), false
 	case s.Browser != "":
-		return shown(s.Browser)
+		return shown(s.Browser), false
 	case strings.TrimSpace(s.UserAgent) != "":
-		return shown(s.UserAgent)
+		return shown(s.UserAgent), true
 	}
-	return text("unknown")
+	return text("unknown"), false
 }
