@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -38,7 +37,7 @@ type placed struct {
 // Group goes through the sessions of a group that live, the newest first. Entries whose record is gone are taken off the list. An error means that
 // the rest cannot be told; it is the last that is given.
 func (m *Manager) Group(ctx context.Context, g Group) iter.Seq2[Listed, error] {
-	return m.alive(ctx, func(yield func(placed, error) bool) {
+	return m.alive(ctx, once, func(yield func(placed, error) bool) {
 		var all []placed
 		for _, name := range m.names(g) {
 			list := IndexName{g.Kind, name}
@@ -63,13 +62,7 @@ func (m *Manager) Group(ctx context.Context, g Group) iter.Seq2[Listed, error] {
 // All goes through the sessions of this site that live and are on the list of a user, in no order, some perhaps twice; see Lister. Entries whose record is gone are
 // taken off their lists. An error means that the rest cannot be told; it is the last that is given. The store must be a Lister.
 func (m *Manager) All(ctx context.Context) iter.Seq2[Listed, error] {
-	return m.alive(ctx, func(yield func(placed, error) bool) {
-		for p, err := range m.noted(ctx) {
-			if !yield(p, err) || err != nil {
-				return
-			}
-		}
-	})
+	return m.alive(ctx, insist, m.noted(ctx))
 }
 
 // Find returns the session of an ID. What is known of it stands on the list of a user whom the ID does not tell, so all lists are searched. Errors:
@@ -114,54 +107,20 @@ func (m *Manager) noted(ctx context.Context) iter.Seq2[placed, error] {
 	}
 }
 
-// EndAll ends every session that the store holds when it begins, of every site, whether it is on a list or not, and tells progress, unless nil, now and
-// then how many there have been. A login that finishes meanwhile may outlast it. Errors mean that some sessions may live on: the caller
-// must say so, and may call again. The store must be a Lister.
-func (m *Manager) EndAll(ctx context.Context, progress func(ended int)) (ended int, err error) {
-	store, began := m.Store.(Lister), m.now()
-	ended, err = each(ctx, store.EachRecord(ctx), m.End, progress)
-	if err != nil {
-		return ended, err
-	}
-	// What is left of them on lists would be taken off when it is read, and expires. It costs memory until then.
-	_, err = each(ctx, m.noted(ctx), func(ctx context.Context, p placed) error {
-		if m.begun(p.entry).Add(crossing).Before(began) {
-			return m.Index.Forget(ctx, p.list, p.entry.ID)
-		}
-		return nil
-	}, nil)
-	return ended, err
-}
-
-// each does something with everything that is given, several at a time, until the first error. It returns how often that succeeded.
-func each[T any](ctx context.Context, all iter.Seq2[T, error], do func(context.Context, T) error, progress func(done int)) (done int, err error) {
-	for batch, batchErr := range batches(all) {
-		failed := make([]error, len(batch))
-		together(len(batch), func(i int) { failed[i] = do(ctx, batch[i]) })
-		for _, err := range failed {
-			if err == nil {
-				done++
-			}
-		}
-		if progress != nil {
-			progress(done)
-		}
-		if err := errors.Join(batchErr, firstOf(failed)); err != nil {
-			return done, err
-		}
-	}
-	return done, nil
-}
-
 // alive looks for the records of entries, several at a time, gives those that live in the order in which they came, and takes the others
-// off their lists.
-func (m *Manager) alive(ctx context.Context, entries iter.Seq2[placed, error]) iter.Seq2[Listed, error] {
+// off their lists. What the store cannot tell is asked for by try.
+func (m *Manager) alive(ctx context.Context, try func(context.Context, func() error) error, entries iter.Seq2[placed, error]) iter.Seq2[Listed, error] {
 	return func(yield func(Listed, error) bool) {
 		for batch, batchErr := range batches(entries) {
 			found := make([]Listed, len(batch))
 			lives := make([]bool, len(batch))
 			failed := make([]error, len(batch))
-			together(len(batch), func(i int) { found[i], lives[i], failed[i] = m.look(ctx, batch[i]) })
+			together(len(batch), func(i int) {
+				failed[i] = try(ctx, func() (err error) {
+					found[i], lives[i], err = m.look(ctx, batch[i])
+					return err
+				})
+			})
 			for i := range batch {
 				if failed[i] != nil {
 					yield(Listed{}, failed[i])
@@ -222,48 +181,4 @@ func (m *Manager) begun(e IndexEntry) time.Time {
 // session is noted before its record is created.
 func (m *Manager) settled(e IndexEntry) bool {
 	return m.begun(e).Add(crossing).Before(m.now())
-}
-
-// batches collects what is given; the error comes with what was given before it.
-func batches[T any](all iter.Seq2[T, error]) iter.Seq2[[]T, error] {
-	return func(yield func([]T, error) bool) {
-		batch := make([]T, 0, listedAtOnce)
-		for v, err := range all {
-			if err != nil {
-				yield(batch, err)
-				return
-			}
-			if batch = append(batch, v); len(batch) == listedAtOnce {
-				if !yield(batch, nil) {
-					return
-				}
-				batch = batch[:0]
-			}
-		}
-		if len(batch) > 0 {
-			yield(batch, nil)
-		}
-	}
-}
-
-// together calls do for each number below n, some at a time.
-func together(n int, do func(i int)) {
-	var running sync.WaitGroup
-	for first := range min(n, lookers) {
-		running.Go(func() {
-			for i := first; i < n; i += lookers {
-				do(i)
-			}
-		})
-	}
-	running.Wait()
-}
-
-func firstOf(errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -62,7 +62,7 @@ func (s *Store) readLists(ctx context.Context, kind string, hashes [][32]byte) (
 	if len(hashes) == 0 {
 		return nil, nil
 	}
-	err = s.do(ctx, "lists", func(ctx context.Context) error {
+	err = s.insist(ctx, "lists", func(ctx context.Context) error {
 		lists = lists[:0]
 		pipe := s.client.Pipeline()
 		ends, details := make([]*redis.ZSliceCmd, len(hashes)), make([]*redis.MapStringStringCmd, len(hashes))
@@ -124,7 +124,7 @@ func (s *Store) scan(ctx context.Context, kind string) iter.Seq2[[][32]byte, err
 			for cursor := uint64(0); ; {
 				var keys []string
 				next := cursor
-				err := s.do(ctx, "scan", func(ctx context.Context) (err error) {
+				err := s.insist(ctx, "scan", func(ctx context.Context) (err error) {
 					keys, next, err = server.Scan(ctx, cursor, begin+"*", scanCount).Result()
 					return err
 				})
@@ -154,4 +154,19 @@ func hashTags(keys []string, begin string) (tags [][32]byte) {
 		}
 	}
 	return tags
+}
+
+// insist is do for work of minutes, which shall not break off because a busy server was slow once: it tries again, a few times within a second.
+func (s *Store) insist(ctx context.Context, op string, f func(ctx context.Context) error) error {
+	for pause := 50 * time.Millisecond; ; pause *= 3 {
+		err := s.do(ctx, op, f)
+		if err == nil || pause > time.Second || Cause(err) == "permission" {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
 }
