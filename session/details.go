@@ -37,7 +37,7 @@ type storedDetails struct {
 }
 
 // sealDetails returns the details of a session that has just begun, for its entry on a list. They open with the master key, which commands have, and for this
-// ID and site only, so that whoever can write to the store cannot put them beside another session. A user whose very name leaves no room is
+// ID only, so that whoever can write to the store cannot put them beside another session. A user whose very name leaves no room is
 // listed without: that is no reason to refuse a login.
 func (m *Manager) sealDetails(s Session) []byte {
 	plaintext, err := encode(storedDetails{
@@ -47,7 +47,7 @@ func (m *Manager) sealDetails(s Session) []byte {
 	if err != nil {
 		return nil
 	}
-	sealed := m.Keyring.Seal(sealDetailsPurpose, s.ID[:], []byte(m.Site), deflate(plaintext))
+	sealed := m.Keyring.Seal(sealDetailsPurpose, s.ID[:], nil, deflate(plaintext))
 	if len(sealed) > MaxIndexDetails {
 		return nil
 	}
@@ -57,7 +57,7 @@ func (m *Manager) sealDetails(s Session) []byte {
 // openDetails returns the details of an entry, or false when it has none that this replica can read: an earlier release has written it, or
 // its key has left the ring, or somebody has moved it.
 func (m *Manager) openDetails(e IndexEntry) (Details, bool) {
-	compressed, err := m.Keyring.Open(sealDetailsPurpose, e.ID[:], []byte(m.Site), e.Details)
+	compressed, err := m.Keyring.Open(sealDetailsPurpose, e.ID[:], nil, e.Details)
 	if err != nil {
 		return Details{}, false
 	}

@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"context"
 	"errors"
 	"iter"
 	"strings"
@@ -334,6 +333,23 @@ func TestListingCannotTell(t *testing.T) {
 	}
 }
 
+// TestListedEndings: whoever has ended a session here does not see it any more, though the store could not confirm it.
+func TestListedEndings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, link := listing(t, memstore.New(nil), 1)
+		ended, kept := someone(t, m, "jane"), someone(t, m, "jane")
+		link.before(failing("delete"))
+		if err := m.End(t.Context(), ended.ID); !errors.Is(err, errCut) {
+			t.Errorf("end: %v", err)
+		}
+		if got := collect(t, m.Group(t.Context(), userOf(jane.Issuer, "jane"))); len(got) != 1 || got[0].ID != kept.ID {
+			t.Errorf("got %v", got)
+		}
+		link.mend()
+		time.Sleep(time.Minute) // until it is deleted
+	})
+}
+
 func TestEndAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, link := listing(t, memstore.New(nil), 1)
@@ -353,7 +369,7 @@ func TestEndAll(t *testing.T) {
 		}
 		link.mend()
 		last := 0
-		n, err := m.EndAll(context.WithoutCancel(t.Context()), func(ended int) { last = ended })
+		n, err := m.EndAll(t.Context(), func(ended int) { last = ended })
 		if n != many+1 || err != nil || last != n {
 			t.Errorf("ended %d, told %d, %v", n, last, err)
 		}
