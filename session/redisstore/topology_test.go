@@ -1,14 +1,8 @@
 package redisstore
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -92,69 +86,24 @@ func TestClusterReshards(t *testing.T) {
 	use("after")
 }
 
-// The master behind a sentinel is replaced by its replica.
+// The master behind sentinels is replaced by a replica.
 func TestSentinel(t *testing.T) {
-	master := storetest.StartRedis(t)
-	host, port, _ := net.SplitHostPort(master.Addr)
-	replica := storetest.StartRedis(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
-	address := startSentinel(t, host, port)
-	s := open(t, Options{URL: "redis+sentinel://" + address + "/main", Timeout: bound})
+	g := storetest.StartSentinel(t)
+	s := open(t, Options{URL: g.URL, Timeout: bound})
 	records := stored(t, s, 5)
-	storetest.WaitFor(t, "the replica to have everything", func() error {
-		if n, err := master.Client().Wait(t.Context(), 1, time.Second).Result(); err != nil || n < 1 {
-			return fmt.Errorf("%d replicas, %v", n, err)
-		}
-		return nil
-	})
-	master.Kill()
+	for _, replica := range g.Servers[1:] {
+		storetest.WaitFor(t, "the replica to have everything", func() error {
+			if lives, err := replica.Lives(t.Context()); err != nil || len(lives) != 10 {
+				return fmt.Errorf("it has %d keys, %v", len(lives), err)
+			}
+			return nil
+		})
+	}
+	g.Servers[0].Kill()
 	crowd(t, s, 20, 3, records, unanswered(t, "refused", "connection", "timeout"))
 	intact(t, s, records)
 	r := records[0]
 	r.Version++
 	storetest.WaitFor(t, "a write to the new master", func() error { return s.Swap(t.Context(), r) })
-	lives, err := replica.Lives(context.WithoutCancel(t.Context()))
-	if err != nil || len(lives) != 10 {
-		t.Errorf("the new master has %d keys, %v", len(lives), err)
-	}
-}
-
-// startSentinel starts one that decides alone about the master "main".
-func startSentinel(t *testing.T, host, port string) (address string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = l.Addr().String()
-	l.Close()
-	_, own, _ := net.SplitHostPort(address)
-	dir := t.TempDir()
-	file := filepath.Join(dir, "sentinel.conf")
-	config := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor main %s %s 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
-		own, dir, host, port)
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "redis-server", file, "--sentinel")
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("these tests need a redis-server: %v", err)
-	}
-	t.Cleanup(func() { cancel(); cmd.Wait() })
-	storetest.WaitFor(t, "the sentinel to know the replica", func() error {
-		c, err := net.Dial("tcp", address)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		c.SetDeadline(time.Now().Add(time.Second))
-		fmt.Fprint(c, "INFO sentinel\r\n")
-		answer := make([]byte, 4096)
-		n, err := c.Read(answer)
-		if err == nil && !strings.Contains(string(answer[:n]), "slaves=1") {
-			err = errors.New("not yet")
-		}
-		return err
-	})
-	return address
+	intact(t, s, append(records[1:], r))
 }

@@ -44,10 +44,15 @@ func (s *Store) Watch(ctx context.Context, o session.Observer) {
 func (s *Store) watch(ctx context.Context, o session.Observer, tracking bool) (lived time.Duration, err error) {
 	c := newChannel(ctx, s, o, tracking)
 	defer c.end()
-	if err := c.open(); err != nil {
+	began := time.Now()
+	err = c.open()
+	if s.observe != nil && !errors.Is(err, errNoTracking) && ctx.Err() == nil {
+		s.observe("watch", time.Since(began), explain("watch", err))
+	}
+	if err != nil {
 		return 0, err
 	}
-	began := time.Now()
+	began = time.Now()
 	c.keep()
 	return time.Since(began), context.Cause(c.ctx)
 }

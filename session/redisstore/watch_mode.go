@@ -59,18 +59,10 @@ func (s *Store) probe(ctx context.Context) (tracks bool, err error) {
 
 // isRefusal reports whether a server that works has said that it does not do this, or not for us.
 func isRefusal(err error) bool {
-	var text string
 	var reply redis.Error
-	if own, ok := errors.AsType[respError](err); ok {
-		text = string(own)
-	} else if errors.As(err, &reply) {
-		text = reply.Error()
-	} else {
+	if !errors.As(err, &reply) {
 		return false
 	}
-	switch replyCause(errorCode(text), text) {
-	case "permission", "other":
-		return true
-	}
-	return false
+	cause := replyCause(errorCode(reply.Error()), reply.Error())
+	return cause == "permission" || cause == "other"
 }

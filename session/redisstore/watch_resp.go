@@ -29,11 +29,11 @@ func newRESPReader(r io.Reader) *respReader {
 	return &respReader{in: bufio.NewReaderSize(r, 16<<10)}
 }
 
-// respError is an error reply.
+// respError is an error reply, as redis.Error.
 type respError string
 
-// Error implements error. It gives the code only: what follows may quote a command.
-func (e respError) Error() string { return "the server replied " + errorCode(string(e)) }
+func (e respError) Error() string { return string(e) }
+func (e respError) RedisError()   {}
 
 var errProtocol = errors.New("the server does not speak RESP")
 
