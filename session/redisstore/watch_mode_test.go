@@ -130,6 +130,7 @@ func TestRightComesAndGoes(t *testing.T) {
 	for _, tracks := range []bool{true, false, true} {
 		f := &feed{}
 		c := newChannel(t.Context(), s, f, tracks)
+		c.changed(session.ID{1}) // nothing is told before
 		if err := c.open(); err != nil {
 			t.Fatal(err)
 		}
@@ -142,6 +143,8 @@ func TestRightComesAndGoes(t *testing.T) {
 		}
 		server.Do("ACL", "SETUSER", "authsvc", map[bool]string{true: "-client|tracking", false: "+client|tracking"}[tracks])
 		c.probe()
+		c.changed(session.ID{1}) // nor after
+		c.told([]any{kindInvalidate, true})
 		if told := f.told(); !slices.Equal(told, []string{"armed", "lost"}) || c.ctx.Err() == nil {
 			t.Errorf("told %v when tracking is %v no more", told, tracks)
 		}
