@@ -8,6 +8,18 @@
 // everyone passes again within 200 ms of its return (dial.go). An operation whose answer was lost is sent once more;
 // all of them may be (scripts.go).
 //
+// # The push channel
+//
+// Store.Watch tells of changes over one connection to each master, asked for a sign of life twice a second (watch.go). By whom changes are told is
+// the server's choice, the same for all processes (watch_mode.go):
+//
+//   - by Redis itself, where it lets this user have CLIENT TRACKING: every change, in any database, expiry, eviction and flush as well. A process that hangs lets
+//     the server keep what it was not told; client-output-buffer-limit normal and maxmemory-clients bound that.
+//   - else by messages that writes publish: what this package writes, and nothing else. In a Cluster each comes once from every master.
+//
+// Behind sentinels the channel lives as long as all sentinels of the URL that answer name the same master, and at least one answers (watch_sentinels.go); in a
+// Cluster, as long as all masters agree who they are (watch_masters.go). Where that is never so, nothing is told and the store works as without.
+//
 // # Rights
 //
 // A user for this service needs the keys of its prefix and these commands, and no others:
