@@ -59,7 +59,7 @@ func younger(started int64, id string, otherStarted int64, otherID string) bool 
 const (
 	// heartbeat is how often a replica announces itself, and replicaLife how long it is believed without.
 	heartbeat   = 2 * time.Second
-	replicaLife = 5 * heartbeat
+	replicaLife = 4 * heartbeat
 	// heartbeatCrowd is from how many replicas on they announce themselves more rarely, so that what they all read stays small.
 	heartbeatCrowd = 50
 

@@ -184,10 +184,10 @@ func (s *stack) keys() []string {
 
 // ofReplicas reports whether a key is there because replicas are: the roster, or the store's ID.
 func ofReplicas(key string) bool {
-	return strings.HasPrefix(key, "authsvc:replica:") || strings.HasPrefix(key, storeIDKeys)
+	return strings.Contains(key, ":replica:{") || isStoreID(key)
 }
 
-const storeIDKeys = "authsvc:store:"
+func isStoreID(key string) bool { return strings.Contains(key, ":store:{") }
 
 // everyKeyEnds checks that no key lives for ever.
 func (s *stack) everyKeyEnds() {
@@ -198,7 +198,7 @@ func (s *stack) everyKeyEnds() {
 	}
 	for name, left := range lives {
 		longest := 14 * time.Hour
-		if strings.HasPrefix(name, storeIDKeys) {
+		if isStoreID(name) {
 			longest = 30 * 24 * time.Hour // it outlives whoever uses it
 		}
 		if left < 0 || left > longest {
