@@ -42,8 +42,9 @@ type attempt struct {
 	Former session.ID
 	// Browser is the ID of the login cookie that the attempt is bound to.
 	Browser session.ID
-	// Began is the replica that began the attempt, and its store; zero if it was not known.
+	// Began is the replica that began the attempt, and its store; zero if it was not known. Site is the mark of its public URL.
 	Began sighting
+	Site  [8]byte
 
 	state string
 }
@@ -55,8 +56,9 @@ type sealedAttempt struct {
 	ReturnTo []byte `cbor:"3,keyasint"` // addresses need not be UTF-8
 	Former   []byte `cbor:"4,keyasint,omitempty"`
 	Browser  []byte `cbor:"5,keyasint"`
-	// Absent before releases that compare stores, which ignore it, too.
+	// Absent in earlier releases, which ignore them.
 	Began sighting `cbor:"6,keyasint,omitzero"`
+	Site  [8]byte  `cbor:"7,keyasint,omitzero"`
 }
 
 // seal makes the state parameter: a random attempt ID and the sealed attempt, in base64url. An address that does
@@ -65,7 +67,7 @@ func (a attempt) seal(keyring *session.Keyring, site string) (state string, shor
 	id := make([]byte, attemptIDSize)
 	rand.Read(id)
 	for {
-		plain := sealedAttempt{Expires: a.Expires.Unix(), Restarts: a.Restarts, ReturnTo: []byte(a.ReturnTo), Browser: a.Browser[:], Began: a.Began}
+		plain := sealedAttempt{Expires: a.Expires.Unix(), Restarts: a.Restarts, ReturnTo: []byte(a.ReturnTo), Browser: a.Browser[:], Began: a.Began, Site: a.Site}
 		if !a.Former.IsZero() {
 			plain.Former = a.Former[:]
 		}
@@ -107,7 +109,7 @@ func openAttempt(keyring *session.Keyring, site, state string) (attempt, error) 
 	if err := cbor.Unmarshal(plain[1:], &sealed); err != nil {
 		return attempt{}, fmt.Errorf("%w: %w", errState, err)
 	}
-	a := attempt{Expires: time.Unix(sealed.Expires, 0), Restarts: sealed.Restarts, ReturnTo: string(sealed.ReturnTo), Began: sealed.Began, state: state}
+	a := attempt{Expires: time.Unix(sealed.Expires, 0), Restarts: sealed.Restarts, ReturnTo: string(sealed.ReturnTo), Began: sealed.Began, Site: sealed.Site, state: state}
 	copy(a.Former[:], sealed.Former)
 	copy(a.Browser[:], sealed.Browser)
 	return a, nil

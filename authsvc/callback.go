@@ -108,7 +108,7 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result st
 		return "", s.refuseOtherBrowser(ctx, w, r, site, a)
 	}
 	login := logins[bound]
-	switch crossed, err := s.isOnAnotherStore(ctx, a.Began); {
+	switch crossed, err := s.isOnAnotherStore(ctx, site, a); {
 	case err != nil:
 		return "", storeError(err, site.startURL(a.ReturnTo))
 	case crossed && s.meet(a.Began):

@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"context"
+	"crypto/sha256"
 	"slices"
 	"sync"
 	"time"
@@ -82,33 +83,44 @@ func (e *elsewhere) all() []sighting {
 }
 
 // mark notes in an attempt where it begins.
-func (s *Service) mark(a *attempt) {
+func (s *Service) mark(site *site, a *attempt) {
 	if identity, known := s.storeIDs.get(); known {
-		a.Began = sighting{ID: s.id, Started: s.startedAt.Load(), Generation: s.site.Load().config.ConfigGeneration, Store: identity.ID}
+		a.Began = sighting{ID: s.id, Started: s.startedAt.Load(), Generation: site.config.ConfigGeneration, Store: identity.ID}
+		a.Site = site.mark()
 	}
 }
 
-// isOnAnotherStore reports whether a login began on another store than ours. A store that was emptied may have changed its ID in between, so the
-// store is asked for it again, and whether it knows the replica. An error means "cannot tell".
-func (s *Service) isOnAnotherStore(ctx context.Context, began sighting) (bool, error) {
-	if began.Store == [16]byte{} || s.storeIDs.isOurs(began.Store) {
-		return false, nil
+// mark is a short hash of the public URL.
+func (site *site) mark() [8]byte {
+	sum := sha256.Sum256([]byte(site.publicURL))
+	return [8]byte(sum[:])
+}
+
+// isOnAnotherStore reports whether a login began on another store than ours. An error means "cannot tell".
+//
+// Since a replica may close for it, it must be sure, whoever brings the state: that the other replica serves the same public URL, as one
+// of another stage with the same secret does not; that it was there when this one was already running, since both may have been started
+// anew together with an empty store; and that our store knows neither the ID, asked for again, nor the replica, since
+// it may have been emptied and got another ID.
+func (s *Service) isOnAnotherStore(ctx context.Context, site *site, a attempt) (bool, error) {
+	if _, known := s.storeIDs.get(); !known || a.Began.Store == [16]byte{} || s.storeIDs.isOurs(a.Began.Store) {
+		return false, nil // or never reached: whatever needs the store will say so
 	}
-	if _, known := s.storeIDs.get(); !known {
-		return false, nil // never reached: whatever needs the store will say so
+	if a.Site != site.mark() || a.Expires.Add(-attemptLife).UnixMilli() <= s.startedAt.Load() {
+		return false, nil
 	}
 	if _, err := s.storeIDs.claim(ctx, s.store, s.store.Now()); err != nil {
 		return false, err
 	}
-	if s.storeIDs.isOurs(began.Store) {
+	if s.storeIDs.isOurs(a.Began.Store) {
 		return false, nil
 	}
 	stored, err := s.store.Replicas(ctx)
 	if err != nil {
 		return false, err
 	}
-	if _, here := stored[began.ID]; here {
-		s.storeIDs.alsoOurs(began.Store)
+	if _, here := stored[a.Began.ID]; here {
+		s.storeIDs.alsoOurs(a.Began.Store)
 		return false, nil
 	}
 	return true, nil

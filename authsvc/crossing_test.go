@@ -190,20 +190,23 @@ func TestCrossingUntold(t *testing.T) {
 	s.stores[1].refuse()
 	younger := s.both[1]
 	ours, _ := younger.storeIDs.get()
+	site := younger.site.Load()
+	another := attempt{Began: sighting{ID: "other", Store: [16]byte{1}}, Site: site.mark(), Expires: s.now().Add(attemptLife)}
 	for name, test := range map[string]struct {
-		began sighting
-		want  bool
+		change func(a *attempt)
+		want   bool
 	}{
-		"an earlier release":              {sighting{}, false},
-		"ours":                            {sighting{ID: "other", Store: ours.ID}, false},
-		"another":                         {sighting{ID: "other", Store: [16]byte{1}}, true},
-		"our own process":                 {sighting{ID: younger.id, Store: [16]byte{3}}, false}, // the store was emptied
-		"what was our store's ID a while": {sighting{ID: "other", Store: [16]byte{2}}, false},
+		"another store":           {func(a *attempt) {}, true},
+		"of an earlier release":   {func(a *attempt) { a.Began, a.Site = sighting{}, [8]byte{} }, false},
+		"our store":               {func(a *attempt) { a.Began.Store = ours.ID }, false},
+		"our own process":         {func(a *attempt) { a.Began.ID, a.Began.Store = younger.id, [16]byte{3} }, false}, // the store was emptied
+		"our store's former ID":   {func(a *attempt) { a.Began.Store = [16]byte{2}; younger.storeIDs.alsoOurs(a.Began.Store) }, false},
+		"another public URL":      {func(a *attempt) { a.Site[0]++ }, false},
+		"before this one started": {func(a *attempt) { a.Expires = time.UnixMilli(younger.startedAt.Load()).Add(attemptLife) }, false},
 	} {
-		if name == "what was our store's ID a while" {
-			younger.storeIDs.alsoOurs([16]byte{2})
-		}
-		if got, err := younger.isOnAnotherStore(t.Context(), test.began); got != test.want || err != nil {
+		a := another
+		test.change(&a)
+		if got, err := younger.isOnAnotherStore(t.Context(), site, a); got != test.want || err != nil {
 			t.Errorf("%s: %t, %v", name, got, err)
 		}
 	}
@@ -218,21 +221,22 @@ func TestAttemptTellsWhereItBegan(t *testing.T) {
 	a := attempt{
 		Expires: time.Unix(1e9, 0), ReturnTo: "/" + strings.Repeat("x", 1000), Former: session.ID{1}, Browser: session.ID{2},
 		Began: sighting{ID: strings.Repeat("i", maxHostName+9), Started: 1 << 50, Generation: 1 << 30, Store: [16]byte{3}},
+		Site:  [8]byte{4},
 	}
 	state, shortened := a.seal(ring, mainSite)
 	if shortened || len(state) >= maxState {
 		t.Errorf("%d characters, shortened %t", len(state), shortened)
 	}
-	if got, err := openAttempt(ring, mainSite, state); err != nil || got.Began != a.Began {
+	if got, err := openAttempt(ring, mainSite, state); err != nil || got.Began != a.Began || got.Site != a.Site {
 		t.Errorf("%+v, %v; want %+v", got.Began, err, a.Began)
 	}
 	without := a
-	without.Began = sighting{}
+	without.Began, without.Site = sighting{}, [8]byte{}
 	shorter, _ := without.seal(ring, mainSite)
 	if got, err := openAttempt(ring, mainSite, shorter); err != nil || got.Began != (sighting{}) {
 		t.Errorf("%+v, %v", got.Began, err)
 	}
-	if cost := len(state) - len(shorter); cost > 150 {
+	if cost := len(state) - len(shorter); cost > 170 {
 		t.Errorf("where it began takes %d characters", cost)
 	}
 }

@@ -38,6 +38,8 @@ type standing struct {
 func (s *Service) Join(ctx context.Context, gate func(open bool)) {
 	j := &joining{Service: s, began: time.Now(), retry: joinRetryMin}
 	s.standing.Store(&standing{})
+	s.startedAt.Store(s.store.Now().UnixMilli())
+	s.roster.Store(&[]replica{s.self(storeIdentity{}, false)}) // until the others are known
 	for ctx.Err() == nil {
 		state, pause := j.beat(context.WithoutCancel(ctx)) // what was begun is told: an answer that is lost would leave us half announced
 		if !state.Opened {
@@ -117,9 +119,6 @@ func (j *joining) announce(ctx context.Context) ([]replica, error) {
 		j.log.Info().Str("replica", before.ID).Msg("this replica is on the same store again; it takes requests")
 	}
 	closed := j.elsewhere.older() != nil
-	if !j.reached {
-		j.startedAt.Store(j.store.Now().UnixMilli())
-	}
 	roster, err := j.say(ctx, identity, j.admitted && !closed)
 	if err != nil {
 		return nil, err

@@ -199,11 +199,40 @@ func TestJoinGeneration(t *testing.T) {
 	})
 }
 
+// meetingStore answers first announcements when so many replicas have made theirs: all of them look before any says that it is ready.
+type meetingStore struct {
+	*faultyStore
+	arrive func(name string) (all <-chan struct{})
+}
+
+func meeting(n int) meetingStore {
+	var mu sync.Mutex
+	all, seen := make(chan struct{}), map[string]bool{}
+	return meetingStore{newMemory(), func(name string) <-chan struct{} {
+		mu.Lock()
+		defer mu.Unlock()
+		if seen[name] = true; len(seen) == n {
+			select {
+			case <-all:
+			default:
+				close(all)
+			}
+		}
+		return all
+	}}
+}
+
+func (m meetingStore) Announce(ctx context.Context, name string, value []byte, ttl time.Duration) (map[string][]byte, error) {
+	roster, err := m.faultyStore.Announce(ctx, name, value, ttl)
+	<-m.arrive(name)
+	return roster, err
+}
+
 // TestJoinTogether: of replicas that differ and start at the same moment exactly one opens.
 func TestJoinTogether(t *testing.T) {
 	for range 30 {
-		store := newMemory()
 		members := make([]*member, 4)
+		store := meeting(len(members))
 		var starting sync.WaitGroup
 		for i := range members {
 			starting.Go(func() {

@@ -43,7 +43,7 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 	} else if tokenErr == nil {
 		a.Former = token.ID()
 	}
-	s.mark(&a)
+	s.mark(site, &a)
 	state, shortened := a.seal(site.keyring, site.name)
 	if shortened {
 		s.metrics.shortened.Inc()
