@@ -129,6 +129,46 @@ func TestSum(t *testing.T) {
 	}
 }
 
+// A write that was done, and sent again because its answer was lost, counts once.
+func TestCountRepeatedWrite(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := open(t, Options{URL: server.URL})
+	lost := &loseOnce{}
+	s.client.AddHook(lost)
+	stored(t, s, 1) // so that there is a connection
+	lost.armed.Store(true)
+	r := record(100)
+	if err := s.Create(t.Context(), r); err != nil || lost.armed.Load() {
+		t.Fatalf("Create: %v", err)
+	}
+	if got := totals(t, s); got.Sessions != 2 {
+		t.Errorf("%d sessions are counted, want 2", got.Sessions)
+	}
+	lost.armed.Store(true)
+	if err := s.Touch(t.Context(), r.ID, 5*time.Hour); err != nil || lost.armed.Load() {
+		t.Fatalf("Touch: %v", err)
+	}
+	if got := totals(t, s); got.Sessions != 2 {
+		t.Errorf("%d sessions are counted after a touch, want 2", got.Sessions)
+	}
+}
+
+// What cannot be added is not taken for added: without the right nobody says that there are no sessions, and with it nothing is lost.
+func TestCountWithoutRight(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := narrow(t, server, "authsvc:*", append(rights(t), "-hincrby"))
+	stored(t, s, 3)
+	for range 3 {
+		if got, err := s.Count(t.Context()); err == nil {
+			t.Errorf("%+v are counted", got)
+		}
+	}
+	server.Do("ACL", "SETUSER", "narrow", "+hincrby")
+	if got := totals(t, s); got.Sessions != 3 {
+		t.Errorf("%d sessions are counted, want 3", got.Sessions)
+	}
+}
+
 // A Redis that was emptied holds nothing at once, and what is stored then counts, whatever happened before.
 func TestCountAfterFlushAll(t *testing.T) {
 	server := storetest.StartRedis(t)
@@ -194,6 +234,24 @@ func TestCountOfManyEnds(t *testing.T) {
 	lives, err := server.Lives(t.Context())
 	if err != nil || lives[s.hoursKey()] < 99*time.Hour {
 		t.Errorf("the hours end in %v, %v", lives[s.hoursKey()], err)
+	}
+}
+
+// A life that was seen is not shortened by one that is seen later.
+func TestUsersKeepTheLongestLife(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := open(t, Options{URL: server.URL})
+	stored(t, s, 1)
+	jane := session.IndexName{Kind: session.KindUser, Hash: [32]byte{1}}
+	for _, life := range []time.Duration{time.Hour, time.Millisecond} {
+		s.Seen(jane, life)
+		if got := totals(t, s); got.Users != 1 {
+			t.Errorf("%d users are counted, want 1", got.Users)
+		}
+	}
+	passes(t, server.Client(), 2*time.Millisecond)
+	if got := totals(t, s); got.Users != 1 {
+		t.Errorf("%d users are counted later, want 1", got.Users)
 	}
 }
 

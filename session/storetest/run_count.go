@@ -162,13 +162,15 @@ var countTests = []subtest{
 		}
 		jane, john := newList("user"), newList("user")
 		used := f.login(t, jane)
-		f.login(t, john)
+		unused := f.login(t, john)
 		f.Advance(t, f.distant()/2)
 		if err := f.Store.Touch(t.Context(), used.ID, f.distant()); err != nil {
 			t.Fatal(err)
 		}
 		f.Store.Seen(jane, f.distant())
+		f.countsOf(t, 2, used, unused)
 		f.Store.Seen(jane, time.Second) // a shorter life takes nothing away
+		f.countsOf(t, 2, used, unused)
 		f.Advance(t, f.distant()*3/4)
 		f.countsOf(t, 1, used)
 		f.Advance(t, f.distant())
