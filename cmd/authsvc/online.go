@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"authsvc/authsvc"
+	"authsvc/session/redisstore"
 )
 
 // level is how much a finding matters. All but good and skipped make the check fail.
@@ -39,17 +40,24 @@ type online struct {
 	config *authsvc.Config
 	via    *url.URL // nil without --via
 
+	// store is open when it answers.
+	store *redisstore.Store
 	// ahead is how far the store's clock is ahead of this host's; authorize is where the provider signs people in, "" if that is unknown.
 	ahead     time.Duration
 	authorize string
 }
 
 // checks are what an online check looks at, in this order: each may use what those before it have found.
-var checks = []func(context.Context, *online) []finding{checkStore, checkProvider, checkGateway}
+var checks = []func(context.Context, *online) []finding{checkStore, checkReplicas, checkProvider, checkGateway}
 
 // checkOnline runs the checks and prints what they find as they go. A warning or a problem is exit status 1.
 func checkOnline(ctx context.Context, out io.Writer, config *authsvc.Config, via *url.URL) error {
 	o, failed := &online{config: config, via: via}, false
+	defer func() {
+		if o.store != nil {
+			o.store.Close()
+		}
+	}()
 	for _, check := range checks {
 		for _, f := range check(ctx, o) {
 			failed = failed || f.level == warning || f.level == problem

@@ -23,11 +23,12 @@ func checkStore(ctx context.Context, o *online) []finding {
 	if err != nil {
 		return []finding{{problem, subject, err.Error(), ""}}
 	}
-	defer store.Close()
 	reached, err := reachStore(ctx, o, store)
 	if err != nil {
+		store.Close()
 		return []finding{storeFinding(err)}
 	}
+	o.store = store
 	findings := append([]finding{reached}, storeFindings(ctx, store)...)
 	o.ahead = time.Until(store.Now())
 	return findings

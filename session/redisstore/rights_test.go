@@ -160,6 +160,13 @@ func TestMissingRights(t *testing.T) {
 	if missing, err := narrow(t, server, "authsvc:*", []string{"-@all"}).MissingRights(t.Context()); err != nil || len(missing) != len(probes) {
 		t.Errorf("without any right it misses %v, %v", missing, err)
 	}
+	untracked := slices.DeleteFunc(slices.Clone(all), func(right string) bool { return right == rightToTrack })
+	for want, more := range map[string][]string{"": {"+subscribe", "+publish", "&authsvc:changes"}, rightToTrack: {"+subscribe", "+publish", "&other:changes"}, rightToTrack + " ": {"+publish", "&authsvc:changes"}} {
+		missing, err := narrow(t, server, "authsvc:*", append(slices.Clone(untracked), more...)).MissingRights(t.Context())
+		if err != nil || strings.Join(missing, " ") != strings.TrimSpace(want) {
+			t.Errorf("with %v in place of tracking it misses %v, %v", more, missing, err)
+		}
+	}
 	s := open(t, Options{URL: strings.Replace(server.URL, "//", "//narrow:pass@", 1) + "/3"})
 	server.Do(aclRule("narrow", "pass", "authsvc:*", all)...)
 	if missing, err := s.MissingRights(t.Context()); err != nil || !slices.Equal(missing, []string{"+select"}) {

@@ -47,7 +47,7 @@ var probes = []struct {
 	{"+hset", []any{probedKey, "", "", ""}},
 	{"+hdel", []any{probedKey, ""}},
 	{"+hincrby", []any{probedKey, "", "none"}},
-	{"+client|tracking", []any{"OFF"}},
+	{rightToTrack, []any{"OFF"}},
 	{"+del", []any{probedKey}},
 }
 
@@ -89,7 +89,28 @@ func (s *Store) MissingRights(ctx context.Context) (missing []string, err error)
 			return nil, err
 		}
 	}
+	if n := slices.Index(missing, rightToTrack); n >= 0 && s.mayTellChanges(ctx) {
+		missing = slices.Delete(missing, n, n+1)
+	}
 	return missing, nil
+}
+
+// rightToTrack lets the server tell of changes; messages can stand in for that.
+const rightToTrack = "+client|tracking"
+
+// mayTellChanges reports whether the user may tell of changes to records, and hear of them, by messages, as is needed where the server does not tell by
+// itself. It is false also when the store cannot be asked.
+func (s *Store) mayTellChanges(ctx context.Context) bool {
+	err := s.do(ctx, "selftest", func(ctx context.Context) error {
+		if err := s.client.Publish(ctx, s.changesChannel(), "").Err(); err != nil {
+			return err
+		}
+		subscription := s.client.Subscribe(ctx, s.changesChannel())
+		defer subscription.Close()
+		_, err := subscription.Receive(ctx)
+		return err
+	})
+	return err == nil
 }
 
 // isReply reports whether Redis ran the command and did not like it.
