@@ -96,6 +96,20 @@ func (o *observer) covers(what string, id session.ID, before, after int) {
 	})
 }
 
+// change is a write that was answered, with the marks around it.
+type change struct {
+	id            session.ID
+	before, after int
+}
+
+// cover waits until none of the changes need be feared.
+func (o *observer) cover(what string, changes []change) {
+	o.t.Helper()
+	for _, c := range changes {
+		o.covers(what, c.id, c.before, c.after)
+	}
+}
+
 // observe watches the store until the test ends or stop is called, which waits until Watch has returned.
 func (f fixture) observe(t *testing.T) (o *observer, stop func()) {
 	t.Helper()

@@ -41,27 +41,25 @@ var watchTests = []subtest{
 	}},
 	{"tells every one of many", func(t *testing.T, f fixture) {
 		o, _ := f.observe(t)
-		before := o.mark()
 		var mu sync.Mutex
-		records := []session.Record{}
+		changes := []change{}
 		together(func(int) {
 			for range 4 * rounds {
 				r := f.record(f.long)
 				if err := f.Store.Create(t.Context(), r); err != nil {
 					t.Error(err)
 				}
+				c := change{id: r.ID, before: o.mark()}
 				if err := f.Store.Delete(t.Context(), r.ID); err != nil {
 					t.Error(err)
 				}
+				c.after = o.mark()
 				mu.Lock()
-				records = append(records, r)
+				changes = append(changes, c)
 				mu.Unlock()
 			}
 		})
-		after := o.mark()
-		for _, r := range records {
-			o.covers("each delete", r.ID, before, after)
-		}
+		o.cover("each delete", changes)
 	}},
 	{"tells to several who watch", func(t *testing.T, f fixture) {
 		first, stop := f.observe(t)
@@ -198,10 +196,6 @@ func watchBreak(t *testing.T, f fixture, br func(*testing.T, Instance)) {
 	}
 	f.told(t, o, "Touch", r.ID, func() error { return by.Touch(t.Context(), r.ID, 2*f.long) })
 
-	type change struct {
-		id            session.ID
-		before, after int
-	}
 	var changes []change
 	ctx, cancel := context.WithCancel(t.Context())
 	var writing sync.WaitGroup
@@ -231,9 +225,7 @@ func watchBreak(t *testing.T, f fixture, br func(*testing.T, Instance)) {
 	f.touchAndDelete(t, o, r.ID)
 	cancel()
 	writing.Wait()
-	for _, c := range changes {
-		o.covers("each change that was made", c.id, c.before, c.after)
-	}
+	o.cover("each change that was made", changes)
 	if len(changes) == 0 {
 		t.Error("nothing was changed meanwhile")
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Sentinel is a master with two replicas, watched by three sentinels of which two must agree.
@@ -98,7 +99,8 @@ func (g *Sentinel) Failover() {
 // Settle waits until all sentinels know each other and name the same master, and the other two servers follow it.
 func (g *Sentinel) Settle() {
 	g.tb.Helper()
-	WaitFor(g.tb, "the sentinels and replicas to be ready", g.ready)
+	// Sentinels try a failover that went wrong again after two failover timeouts.
+	waitFor(g.tb, time.Minute, "the sentinels and replicas to be ready", g.ready)
 }
 
 func (g *Sentinel) ready() error {

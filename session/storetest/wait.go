@@ -8,7 +8,12 @@ import (
 // WaitFor waits until the condition gives no error, at most 10 seconds.
 func WaitFor(tb testing.TB, what string, condition func() error) {
 	tb.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	waitFor(tb, 10*time.Second, what, condition)
+}
+
+func waitFor(tb testing.TB, limit time.Duration, what string, condition func() error) {
+	tb.Helper()
+	deadline := time.Now().Add(limit)
 	for {
 		err := condition()
 		if err == nil {
