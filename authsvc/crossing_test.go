@@ -34,7 +34,7 @@ func newSplit(t *testing.T, configure func(younger *Config)) *split {
 		configure(&second)
 	}
 	s.both = [2]*Service{s.replicas[0], s.another(&second, s.stores[1])}
-	s.both[1].Run(t.Context())
+	run(t, s.both[1])
 	for i, replica := range s.both {
 		s.open[i] = make(chan bool, 10)
 		ctx, cancel := context.WithCancel(t.Context())
