@@ -23,7 +23,16 @@ func findLoginProxied(s *server, found report) {
 				"write error_page 401 = @login; with return 302 in it")
 		}
 		to := s.target(page.to)
-		if to == nil || pass(to.directive) == nil {
+		if to == nil {
+			return
+		}
+		if auth(to.directive) != nil && !to.answers() {
+			found(page.directive, Error, fmt.Sprintf("%q leads to location %s, which asks for a verdict too", page.text(), to.path),
+				"it is refused like the page before, so a signed-out visitor gets a bare 401 and never sees the login",
+				"redirect with return, which asks nobody, or say auth_request off there")
+			return
+		}
+		if pass(to.directive) == nil {
 			return
 		}
 		if s.asksService(to.directive) {
@@ -36,6 +45,11 @@ func findLoginProxied(s *server, found report) {
 			"it sees them without a verdict, with headers as the visitor sent them, and its own status is what he gets",
 			"redirect instead: error_page 401 = @login; with return 302 to the address in X-Auth-Login-Url")
 	})
+}
+
+// answers tells whether a location, or an if in it, answers by return, which asks for no verdict.
+func (l *location) answers() bool {
+	return slices.ContainsFunc(l.scopes(), func(scope *directive) bool { return scope.own("return") != nil })
 }
 
 // findLoginAddress finds ways back that are put into a query as they come. nginx escapes nothing there.
@@ -81,11 +95,19 @@ func findLoginAddress(s *server, found report) {
 	}
 }
 
+// endpoints are the paths, below the prefix, that a signed-out visitor or the provider asks for.
+var endpoints = []string{"start", "sign_in", "callback", "logout", "signed_out", "backchannel-logout"}
+
+// isEndpoint tells whether a location, other than the one for everything, takes one of the login's paths.
+func (s *server) isEndpoint(l *location) bool {
+	return l.path != "/" && slices.ContainsFunc(endpoints, func(name string) bool { return s.locate(s.prefix+"/"+name) == l })
+}
+
 // findEndpointsProtected finds endpoints of the login that only a signed-in visitor reaches.
 func findEndpointsProtected(s *server, found report) {
 	behind := map[*location][]string{}
 	var order []*location
-	for _, name := range []string{"start", "sign_in", "callback", "logout", "signed_out", "backchannel-logout"} {
+	for _, name := range endpoints {
 		path := s.prefix + "/" + name
 		l := s.locate(path)
 		if l == nil || auth(l.directive) == nil || !s.asksService(l.directive) && !s.sendsTo(path) {

@@ -10,7 +10,7 @@ import (
 func findAuthOff(s *server, found report) {
 	for _, l := range s.locations {
 		for _, off := range l.own("auth_request") {
-			if off.arg(0) != "off" || auth(l.parent) == nil || l.inherited("internal") != nil || s.isCheck(l) || s.asksService(l.directive) || s.errorEnds[l] {
+			if off.arg(0) != "off" || auth(l.parent) == nil || l.inherited("internal") != nil || s.isCheck(l) || s.asksService(l.directive) || s.isEndpoint(l) || s.errorEnds[l] {
 				continue
 			}
 			found(off, Info, fmt.Sprintf("auth_request off in location %s", strings.Join(l.args, " ")),

@@ -91,12 +91,13 @@ func (s *server) findChecks() {
 	s.walk(func(d *directive) bool { note(d); return true })
 }
 
-// findErrorEnds notes the locations that nginx shows errors by. They answer instead of what was refused.
+// findErrorEnds notes the locations that nginx shows errors by, and that are there for nothing else. They answer instead of what
+// was refused.
 func (s *server) findErrorEnds() {
 	s.errorEnds = map[*location]bool{}
 	note := func(d *directive) {
 		if d.name == "error_page" {
-			if at := s.target(d.last()); at != nil {
+			if at := s.target(d.last()); at != nil && at.path == d.last() {
 				s.errorEnds[at] = true
 			}
 		}
