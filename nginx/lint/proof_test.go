@@ -90,6 +90,10 @@ func TestHolesAreReal(t *testing.T) {
 			g.ask(t, "GET", "/api/x", append(alice, "X-Auth-Request-User", "root")...)
 			return g.app.last().Header.Get("X-Auth-Request-User") == "root"
 		}},
+		{file: "identity-unset", hole: func(t *testing.T, g *gate) bool {
+			g.ask(t, "GET", "/", alice...)
+			return g.app.last().Header.Get("X-Auth-Request-User") == ""
+		}},
 		{file: "identity-forgeable", hole: func(t *testing.T, g *gate) bool {
 			g.ask(t, "GET", "/", append(alice, "X-Auth-Request-Groups", "admins")...)
 			return g.app.last().Header.Get("X-Auth-Request-Groups") == "admins"

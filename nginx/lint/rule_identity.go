@@ -13,6 +13,7 @@ type application struct {
 	by      *directive            // its pass
 	headers map[string]*directive // what it sets, by lower-case name
 	told    []string              // those that come from the verdict
+	unset   []*directive          // those that are meant to, and stay empty
 }
 
 // applications returns the blocks that hand requests to an application over HTTP.
@@ -24,10 +25,13 @@ func (s *server) applications() []application {
 			if by == nil || by.name != "proxy_pass" && by.name != "grpc_pass" || scope.name == "limit_except" || s.asksService(scope) {
 				continue
 			}
-			a := application{l, scope, by, requestHeaders(scope), nil}
+			a := application{location: l, scope: scope, by: by, headers: requestHeaders(scope)}
 			for name, d := range a.headers {
-				if _, ok := anyOf(s.sources(d.last()), fromVerdict+"*"); ok {
+				sources := s.sourcesAt(scope, d.last())
+				if _, ok := anyOf(sources, fromVerdict+"*"); ok {
 					a.told = append(a.told, name)
+				} else if _, ok := anyOf(sources, neverSet+"*"); ok {
+					a.unset = append(a.unset, d)
 				}
 			}
 			all = append(all, a)
@@ -41,7 +45,12 @@ func findIdentityMissing(s *server, found report) {
 	all := s.applications()
 	elsewhere := slices.ContainsFunc(all, func(a application) bool { return a.told != nil })
 	for _, a := range all {
-		if a.told != nil || len(s.headers) == 0 {
+		for _, d := range a.unset {
+			found(d, Error, d.arg(0)+" stays empty in location "+a.path,
+				"auth_request_set counts at the level of the location that is asked for, all or nothing; the one for "+d.last()+" stands elsewhere",
+				"repeat it beside the auth_request that counts there")
+		}
+		if a.told != nil || a.unset != nil || len(s.headers) == 0 {
 			continue
 		}
 		first := s.headers[0]

@@ -2,8 +2,12 @@ package lint
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
+
+// wholePath are the expressions whose first group begins with the path's slash.
+var wholePath = regexp.MustCompile(`^(?:\^?\(\.[*+]|\^\(/)`)
 
 // findRewriteBypass finds rewrites from a protected location to one that asks for no verdict.
 //
@@ -17,7 +21,10 @@ func findRewriteBypass(s *server, found report) {
 				continue
 			}
 			path, _, _ := strings.Cut(to, "?")
-			path, _, _ = strings.Cut(path, "$")
+			path, capture, _ := strings.Cut(path, "$")
+			if strings.HasPrefix(capture, "1") && wholePath.MatchString(d.arg(0)) {
+				path += "/"
+			}
 			l := s.locate(path)
 			if l == nil || auth(l.directive) != nil || s.isCheck(l) || s.asksService(l.directive) {
 				continue

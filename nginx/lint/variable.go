@@ -20,14 +20,23 @@ func variables(text string) []string {
 // fromVerdict marks what auth_request_set took from the answer of the check.
 const fromVerdict = "verdict:"
 
+// neverSet marks what an auth_request_set would take that does not count where the text stands.
+const neverSet = "unset:"
+
 // sources returns the variables whose values a text may hold in the end: through set, map and auth_request_set, down to
 // those that nginx itself knows. What auth_request_set took is marked by [fromVerdict].
-func (s *server) sources(text string) []string { return s.follow(text, false) }
+func (s *server) sources(text string) []string { return s.follow(text, false, nil) }
+
+// sourcesAt are the sources in one block, where an auth_request_set of another level does not count: it is marked by
+// [neverSet].
+func (s *server) sourcesAt(scope *directive, text string) []string {
+	return s.follow(text, false, scope)
+}
 
 // inputs returns the variables that a text depends on: its sources, and what the maps among them look at.
-func (s *server) inputs(text string) []string { return s.follow(text, true) }
+func (s *server) inputs(text string) []string { return s.follow(text, true, nil) }
 
-func (s *server) follow(text string, keys bool) []string {
+func (s *server) follow(text string, keys bool, scope *directive) []string {
 	var found []string
 	seen := map[string]bool{}
 	open := variables(text)
@@ -45,8 +54,12 @@ func (s *server) follow(text string, keys bool) []string {
 			case "set":
 				open = append(open, variables(d.arg(1))...)
 			case "auth_request_set":
+				mark := fromVerdict
+				if scope != nil && !slices.Contains(scope.inherited("auth_request_set"), d) {
+					mark = neverSet
+				}
 				for _, v := range variables(d.arg(1)) {
-					found = append(found, fromVerdict+v)
+					found = append(found, mark+v)
 				}
 			case "map":
 				if keys {
