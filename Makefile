@@ -45,8 +45,8 @@ check: ## format, vet, staticcheck, vet for other systems, known vulnerabilities
 	@echo "gofmt"; test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
-	GOOS=linux GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx
-	GOOS=darwin GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx
+	GOOS=linux GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx ./nginx/lint
+	GOOS=darwin GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx ./nginx/lint
 	go mod verify
 	go mod tidy -diff
 	@echo "govulncheck"; if ! GOBIN="$(CURDIR)/bin" go install $(GOVULNCHECK); then \

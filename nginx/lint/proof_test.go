@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +53,9 @@ func TestHolesAreReal(t *testing.T) {
 		{file: "check-body", replace: []string{"proxy_read_timeout 3s", "proxy_read_timeout 500ms"}, hole: func(t *testing.T, g *gate) bool {
 			return g.ask(t, "POST", "/", alice...).StatusCode == 503
 		}},
+		{file: "check-internal", hole: func(t *testing.T, g *gate) bool {
+			return g.ask(t, "GET", "/oauth2/auth", alice...).Header.Get("X-Auth-Request-User") == "alice"
+		}},
 		{file: "check-address", hole: func(t *testing.T, g *gate) bool {
 			return g.ask(t, "GET", "/oauth2/signed_out", stranger...).body == applicationPage
 		}},
@@ -73,6 +77,16 @@ func TestHolesAreReal(t *testing.T) {
 			g.signIn(soon)
 			return g.ask(t, "GET", "/", "Cookie", soon).body != applicationPage
 		}},
+		{file: "error-500", hole: func(t *testing.T, g *gate) bool {
+			g.auth.close()
+			return g.ask(t, "GET", "/", alice...).StatusCode == http.StatusInternalServerError
+		}},
+		{file: "endpoints-protected", hole: func(t *testing.T, g *gate) bool {
+			return g.ask(t, "GET", "/oauth2/start", stranger...).body != "welcome"
+		}},
+		{file: "login-success", hole: func(t *testing.T, g *gate) bool {
+			return g.ask(t, "GET", "/", stranger...).StatusCode == http.StatusOK
+		}, replace: []string{"/login.html {\n        auth_request off;\n        root /srv;", "/login.html {\n        auth_request off;\n        empty_gif;"}},
 		{file: "login-proxied", hole: func(t *testing.T, g *gate) bool {
 			return g.ask(t, "GET", "/", stranger...).body == applicationPage
 		}},
@@ -102,6 +116,10 @@ func TestHolesAreReal(t *testing.T) {
 			g.ask(t, "GET", "/", append(alice, "X-Auth-Request-Groups", "admins")...)
 			return g.app.last().Header.Get("X-Auth-Request-Groups") == "admins"
 		}},
+		{file: "forwarded-from-client", hole: func(t *testing.T, g *gate) bool {
+			g.ask(t, "GET", "/", append(alice, "X-Forwarded-Proto", "gopher")...)
+			return g.auth.last().Header.Get("X-Original-Url") == "gopher://app.example.com/"
+		}},
 		{file: "underscore-headers", hole: func(t *testing.T, g *gate) bool {
 			g.ask(t, "GET", "/", append(alice, "X_Auth_Request_User", "root")...)
 			return len(g.app.last().Header["X_auth_request_user"]) > 0
@@ -118,6 +136,22 @@ func TestHolesAreReal(t *testing.T) {
 				t.Errorf("%s.conf has the same hole", test.good)
 			}
 		})
+	}
+}
+
+// A page that nginx finds by an index costs two verdicts, and one by its name costs one.
+func TestCheckedTwice(t *testing.T) {
+	dir := secretFolder(t)
+	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("welcome"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := newGate(t, "checked-twice", "/srv;", dir+";")
+	for path, want := range map[string]int64{"/": 2, "/index.html": 1} {
+		before := g.auth.asked.Load()
+		got := g.ask(t, "GET", path, "Cookie", "session=alice")
+		if asked := g.auth.asked.Load() - before; got.body != "welcome" || asked != want {
+			t.Errorf("%s: %q after %d verdicts, want %d", path, got.body, asked, want)
+		}
 	}
 }
 
@@ -216,6 +250,7 @@ func (g *gate) ask(t *testing.T, method, path string, headers ...string) answer 
 // stub is an HTTP server that keeps the last request.
 type stub struct {
 	server *httptest.Server
+	asked  atomic.Int64
 	mu     sync.Mutex
 	seen   *http.Request
 }
@@ -224,16 +259,19 @@ func newStub(t *testing.T, handler http.HandlerFunc) *stub {
 	t.Helper()
 	s := &stub{seen: &http.Request{}}
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.asked.Add(1)
 		s.mu.Lock()
 		s.seen = r.Clone(r.Context())
 		s.mu.Unlock()
 		handler(w, r)
 	}))
-	t.Cleanup(func() {
-		s.server.CloseClientConnections()
-		s.server.Close()
-	})
+	t.Cleanup(s.close)
 	return s
+}
+
+func (s *stub) close() {
+	s.server.CloseClientConnections()
+	s.server.Close()
 }
 
 func (s *stub) address() string { return s.server.Listener.Addr().String() }
