@@ -107,11 +107,27 @@ func (r *reader) read(names []string) ([]*directive, error) {
 			parent.block = nil // of a whole configuration, http{} is in the file
 		}
 		r.fill(parent, name, text, r.confDir(name, parent.name == "main"), []string{name})
+		if parent.name == "server" {
+			raise(parent)
+		}
 	}
 	if len(r.problems) > 0 {
 		return nil, errors.Join(r.problems...)
 	}
 	return append(trees, parts), nil
+}
+
+// raise moves what was taken for a part of a server{} to http{} where that is what it includes.
+func raise(server *directive) {
+	if !slices.ContainsFunc(server.block, func(d *directive) bool { return kinds[d.name] == httpPart }) {
+		return
+	}
+	http := server.parent
+	http.block = slices.DeleteFunc(http.block, func(d *directive) bool { return d == server })
+	for _, d := range server.block {
+		d.parent = http
+		http.block = append(http.block, d)
+	}
 }
 
 // newRoot is a tree with an empty http{}.

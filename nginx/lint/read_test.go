@@ -170,6 +170,7 @@ func TestParts(t *testing.T) {
 		"only the question":        {map[string]string{"/a": "auth_request /auth;\nerror_page 500 =503 @x;\n"}, []string{"/a"}, nil},
 		"whole":                    {map[string]string{"/n/nginx.conf": whole, "/n/conf.d/a.conf": upstreams, "/n/conf.d/b.conf": server}, []string{"/n/nginx.conf"}, nil},
 		"whole and what it has":    {map[string]string{"/n/nginx.conf": whole, "/n/conf.d/a.conf": upstreams, "/n/conf.d/b.conf": server}, []string{"/n/nginx.conf", "/n/conf.d/b.conf"}, []string{"keepalive"}},
+		"only an include":          {map[string]string{"/a": "include /b;", "/b": string(good)}, []string{"/a"}, nil},
 		"nginx.conf further up":    {map[string]string{"/n/nginx.conf": whole, "/n/u": upstreams, "/n/sites/on/b": "include u;" + server}, []string{"/n/sites/on/b"}, nil},
 		"no nginx.conf further up": {map[string]string{"/n/sites/on/u": upstreams, "/n/sites/on/b": "include u;" + server}, []string{"/n/sites/on/b"}, nil},
 	} {
@@ -186,6 +187,21 @@ func TestParts(t *testing.T) {
 				t.Errorf("got %v in %d servers, want %v", report.Findings, report.Servers, test.want)
 			}
 		})
+	}
+}
+
+// Where a file stands is known for a whole configuration: a directive in the wrong place is none that nginx takes.
+func TestWrongPlace(t *testing.T) {
+	for content, want := range map[string]string{
+		"server {\n if ($a) {\n auth_request /a;\n}\n}": `/b:3: "auth_request" directive is not allowed here`,
+		"upstream a {\n internal;\n}":                   `/b:2: "internal" directive is not allowed here`,
+		"location / {\n}":                               `/b:1: "location" directive is not allowed here`,
+		"unknown_directive_of_a_module on;":             "",
+	} {
+		_, err := lint([]string{"/a"}, Options{}, memory(map[string]string{"/a": "events { }\nhttp { include /b; }", "/b": content}))
+		if err == nil && want != "" || err != nil && err.Error() != want {
+			t.Errorf("%q: got %v, want %q", content, err, want)
+		}
 	}
 }
 

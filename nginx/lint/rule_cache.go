@@ -66,7 +66,13 @@ func findCacheRefusal(s *server, found report) {
 		if cached(l.directive) == nil {
 			return
 		}
-		for _, d := range l.inherited("proxy_cache_valid") {
+		valid := l.inherited("proxy_cache_valid")
+		if valid == nil {
+			found(cached(l.directive), Warning, "no proxy_cache_valid for the cache of verdicts",
+				"what is kept, and for how long, is up to the headers of each answer; verdicts have none, so the cache does nothing",
+				"write proxy_cache_valid 200 1s;")
+		}
+		for _, d := range valid {
 			codes := d.args[:max(0, len(d.args)-1)]
 			for _, code := range []string{"any", "401", "403", "500", "503"} {
 				if slices.Contains(codes, code) {

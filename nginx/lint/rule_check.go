@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +26,11 @@ func findCheckNowhere(s *server, found report) {
 				"there the application answers the check, and any 2xx of its own lets everyone in",
 				fmt.Sprintf("add location = %s with internal and proxy_pass to authsvc", c.uri))
 		}
+		if !c.at.handled() {
+			found(c.at.directive, Error, fmt.Sprintf("location %s hands the check to nobody", strings.Join(c.at.args, " ")),
+				"nginx looks for a file of that name: without one every request ends in 500, with one everyone passes",
+				"add proxy_pass to authsvc")
+		}
 		for _, scope := range c.at.scopes() {
 			for _, d := range scope.own("return") {
 				if code, _ := returned(d); strings.HasPrefix(code, "2") {
@@ -38,6 +44,16 @@ func findCheckNowhere(s *server, found report) {
 			}
 		}
 	}
+}
+
+// handled tells whether something else than files answers in a location.
+func (l *location) handled() bool {
+	return pass(l.directive) != nil || slices.ContainsFunc(l.scopes(), func(scope *directive) bool {
+		return slices.ContainsFunc(scope.block, func(d *directive) bool {
+			return d.name == "return" || d.name == "rewrite" || d.name == "try_files" || d.name == "js_content" || d.name == "perl" ||
+				strings.HasSuffix(d.name, "_pass") || strings.HasPrefix(d.name, "content_by_") || strings.HasPrefix(d.name, "rewrite_by_")
+		})
+	})
 }
 
 // eachCheck visits the blocks that hand a check to a service over HTTP.

@@ -87,7 +87,7 @@ func findSticky(s *server, found report) {
 		if upstream == nil {
 			return
 		}
-		for _, name := range []string{"ip_hash", "hash", "sticky", "sticky_cookie_insert"} {
+		for _, name := range []string{"ip_hash", "hash", "sticky"} {
 			for _, d := range upstream.own(name) {
 				found(d, Info, d.text()+" for authsvc",
 					"every replica answers for every browser, so it is not needed; it makes load uneven and a lost replica felt",

@@ -127,7 +127,9 @@ func (s *server) target(to string) *location {
 // findPrefix takes the prefix from the address that the first check asks: the part before /auth.
 func (s *server) findPrefix(options Options) {
 	if options.Prefix != nil {
-		s.prefix = strings.TrimSuffix(*options.Prefix, "/")
+		if s.prefix = strings.Trim(*options.Prefix, "/"); s.prefix != "" {
+			s.prefix = "/" + s.prefix
+		}
 		return
 	}
 	for _, c := range s.checks {
@@ -149,11 +151,11 @@ func (s *server) isCheck(l *location) bool {
 	return slices.ContainsFunc(s.checks, func(c *check) bool { return c.own() && c.at == l })
 }
 
-// protected returns the locations that visitors reach and that ask for a verdict, with the auth_request that says so.
-// What only shows errors, and the check itself, are none.
+// protected visits the locations that visitors reach and that ask for a verdict, with the auth_request that says so.
+// The check itself is none, nor is a location that shows errors without asking anyone.
 func (s *server) protected(visit func(l *location, by *directive)) {
 	for _, l := range s.locations {
-		if by := auth(l.directive); by != nil && !s.errorEnds[l] && !s.isCheck(l) {
+		if by := auth(l.directive); by != nil && !s.isCheck(l) && !(s.errorEnds[l] && pass(l.directive) == nil) {
 			visit(l, by)
 		}
 	}
