@@ -14,7 +14,7 @@ type location struct {
 	inner    []*location
 }
 
-// newLocations returns the locations of a block, each followed by those in it; siblings, if any, gets the block's own.
+// newLocations returns the locations of a block, each followed by those in it; siblings gets the block's own.
 func newLocations(block *directive, siblings *[]*location) []*location {
 	var all []*location
 	for _, d := range block.own("location") {
@@ -40,9 +40,7 @@ func newLocations(block *directive, siblings *[]*location) []*location {
 		}
 		all = append(all, l)
 		all = append(all, newLocations(d, &l.inner)...)
-		if siblings != nil {
-			*siblings = append(*siblings, l)
-		}
+		*siblings = append(*siblings, l)
 	}
 	return all
 }
@@ -50,13 +48,7 @@ func newLocations(block *directive, siblings *[]*location) []*location {
 // locate returns the location that takes a path, nil if none does: an exact one, else the longest prefix, unless an
 // expression matches (ngx_http_core_find_location).
 func (s *server) locate(path string) *location {
-	var top []*location
-	for _, l := range s.locations {
-		if l.parent == s.directive {
-			top = append(top, l)
-		}
-	}
-	found, _ := locateAmong(top, path)
+	found, _ := locateAmong(s.top, path)
 	return found
 }
 

@@ -160,21 +160,3 @@ func parseFailure(name string, err error, line int) *FileError {
 	}
 	return failure
 }
-
-// graft puts what was parsed into a block of the tree, with what it includes; comments it notes beside it.
-func (r *reader) graft(parent *directive, name string, parsed crossplane.Directives, confDir string, chain []string) {
-	for _, statement := range parsed {
-		if statement.IsComment() {
-			r.comments[name] = append(r.comments[name], remark{statement.Line, *statement.Comment})
-			continue
-		}
-		r.lines[name] = append(r.lines[name], statement.Line)
-		if statement.Directive == "include" && len(statement.Args) == 1 {
-			r.include(parent, name, statement.Line, statement.Args[0], confDir, chain)
-			continue
-		}
-		d := &directive{name: statement.Directive, args: statement.Args, file: name, line: statement.Line, parent: parent}
-		parent.block = append(parent.block, d)
-		r.graft(d, name, statement.Block, confDir, chain)
-	}
-}

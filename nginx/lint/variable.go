@@ -105,12 +105,20 @@ func (s *server) definitions(name string) []*directive {
 	return s.defined[name]
 }
 
-// constant fills in the variables of a text that are set once, to something without variables.
-func (s *server) constant(text string) string {
+// constant fills in the variables of a text in a block that are set there, or around it, to something without variables.
+func (s *server) constant(scope *directive, text string) string {
 	return variableName.ReplaceAllStringFunc(text, func(v string) string {
-		defined := s.definitions(variables(v)[0])
-		if len(defined) == 1 && defined[0].name == "set" && !strings.Contains(defined[0].arg(1), "$") {
-			return defined[0].arg(1)
+		name := variables(v)[0]
+		sets := func(d *directive) bool { return d.name == "set" && slices.Equal(variables(d.arg(0)), []string{name}) }
+		for level := scope; level != nil; level = level.parent {
+			for _, d := range slices.Backward(level.block) {
+				switch {
+				case sets(d) && !strings.Contains(d.arg(1), "$"):
+					return d.arg(1)
+				case sets(d), d.name == "if" && slices.ContainsFunc(d.block, sets):
+					return v
+				}
+			}
 		}
 		return v
 	})

@@ -52,18 +52,6 @@ func findReturnBypass(s *server, found report) {
 	}
 }
 
-// returned is the status and the text or address of a return.
-func returned(d *directive) (code, text string) {
-	if len(d.args) == 1 && !isStatus(d.arg(0)) {
-		return "302", d.arg(0)
-	}
-	return d.arg(0), d.arg(1)
-}
-
-func isStatus(text string) bool {
-	return len(text) == 3 && strings.Trim(text, "0123456789") == ""
-}
-
 // tells whether an address says more than another way to the same page: it leads to another host or holds variables.
 func (s *server) tells(address string) bool {
 	if scheme, rest, ok := strings.Cut(address, "://"); ok && slices.Contains([]string{"http", "https", "$scheme"}, scheme) {
