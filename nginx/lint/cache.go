@@ -8,11 +8,11 @@ func cached(scope *directive) *directive {
 	return nil
 }
 
-// cacheKey returns what a block's cache key depends on, and the directive to point at.
+// cacheKey returns what a block's cache key holds, and the directive to point at.
 func (s *server) cacheKey(scope, cache *directive) ([]string, *directive) {
 	key, at := scope.setting("proxy_cache_key", "$scheme$proxy_host$request_uri")
 	if at == nil {
 		at = cache
 	}
-	return s.inputs(key), at
+	return s.sources(key), at
 }

@@ -170,7 +170,7 @@ func TestParts(t *testing.T) {
 		"only the question":        {map[string]string{"/a": "auth_request /auth;\nerror_page 500 =503 @x;\n"}, []string{"/a"}, nil},
 		"whole":                    {map[string]string{"/n/nginx.conf": whole, "/n/conf.d/a.conf": upstreams, "/n/conf.d/b.conf": server}, []string{"/n/nginx.conf"}, nil},
 		"whole and what it has":    {map[string]string{"/n/nginx.conf": whole, "/n/conf.d/a.conf": upstreams, "/n/conf.d/b.conf": server}, []string{"/n/nginx.conf", "/n/conf.d/b.conf"}, []string{"keepalive"}},
-		"only an include":          {map[string]string{"/a": "include /b;", "/b": string(good)}, []string{"/a"}, nil},
+		"only an include":          {map[string]string{"/a": "include /b;", "/b": strings.Replace(string(good), "keepalive 32;", "", 1)}, []string{"/a"}, []string{"keepalive"}},
 		"nginx.conf further up":    {map[string]string{"/n/nginx.conf": whole, "/n/u": upstreams, "/n/sites/on/b": "include u;" + server}, []string{"/n/sites/on/b"}, nil},
 		"no nginx.conf further up": {map[string]string{"/n/sites/on/u": upstreams, "/n/sites/on/b": "include u;" + server}, []string{"/n/sites/on/b"}, nil},
 	} {

@@ -25,18 +25,15 @@ const neverSet = "unset:"
 
 // sources returns the variables whose values a text may hold in the end: through set, map and auth_request_set, down to
 // those that nginx itself knows. What auth_request_set took is marked by [fromVerdict].
-func (s *server) sources(text string) []string { return s.follow(text, false, nil) }
+func (s *server) sources(text string) []string { return s.follow(text, nil) }
 
 // sourcesAt are the sources in one block, where an auth_request_set of another level does not count: it is marked by
 // [neverSet].
 func (s *server) sourcesAt(scope *directive, text string) []string {
-	return s.follow(text, false, scope)
+	return s.follow(text, scope)
 }
 
-// inputs returns the variables that a text depends on: its sources, and what the maps among them look at.
-func (s *server) inputs(text string) []string { return s.follow(text, true, nil) }
-
-func (s *server) follow(text string, keys bool, scope *directive) []string {
+func (s *server) follow(text string, scope *directive) []string {
 	var found []string
 	seen := map[string]bool{}
 	open := variables(text)
@@ -61,10 +58,7 @@ func (s *server) follow(text string, keys bool, scope *directive) []string {
 				for _, v := range variables(d.arg(1)) {
 					found = append(found, mark+v)
 				}
-			case "map":
-				if keys {
-					open = append(open, variables(d.arg(0))...)
-				}
+			case "map": // what it looks at is not what it gives
 				for _, entry := range d.block {
 					open = append(open, variables(entry.last())...)
 				}
