@@ -13,7 +13,8 @@ func findCheckedTwice(s *server, found report) {
 		fix = "leave it if the load is small, or proxy_pass to a server that serves the files"
 	)
 	s.protected(func(l *location, _ *directive) {
-		for _, d := range l.own("try_files") {
+		if tries := l.own("try_files"); tries != nil {
+			d := tries[0]
 			directory := slices.ContainsFunc(d.args, func(arg string) bool { return strings.HasSuffix(arg, "/") && arg != "/" })
 			fallback := s.target(d.last())
 			if directory || strings.HasPrefix(d.last(), "/") || fallback != nil && auth(fallback.directive) != nil {
