@@ -14,6 +14,9 @@
 //     version that was read accepts.
 //  5. Manager.End deletes the record. A record that was deleted never comes back.
 //
+// Sessions that have a user in common are on a list, noted before their records are stored: Manager.Group and Manager.All go through
+// them, Manager.EndGroup ends them.
+//
 // Errors are of three kinds, and the difference is the point of this package: the session does not
 // exist (ErrNotFound), it exists but cannot be read (ErrCorrupt), and everything else, which means
 // "cannot tell". Whoever cannot tell must not treat the session as absent.

@@ -28,7 +28,9 @@ type table struct {
 	begun bool
 }
 
-const tableRow = "%-43s  %-36s  %-24s  %-20s  %-20s  %-20s  %-15s  %s\n"
+// tableRow is a line of the table: what is longer than its column moves the rest of its own line only, so that lines can be written as
+// they come.
+const tableRow = "%-43s  %-36s  %-20s  %-*s  %-*s  %-*s  %-15s  %s\n"
 
 func newTable(out *bufio.Writer, ages bool, now time.Time) rows {
 	return &table{out: out, ages: ages, now: now}
@@ -37,12 +39,20 @@ func newTable(out *bufio.Writer, ages bool, now time.Time) rows {
 func (t *table) row(l session.Listed) error {
 	if !t.begun {
 		t.begun = true
-		if _, err := fmt.Fprintf(t.out, tableRow, "ID", "SUBJECT", "NAME", "SIGNED IN", "LAST SEEN", "ENDS", "ADDRESS", "BROWSER"); err != nil {
+		if err := t.line("ID", "SUBJECT", "NAME", "SIGNED IN", "LAST SEEN", "ENDS", "ADDRESS", "BROWSER"); err != nil {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(t.out, tableRow, l.ID, orDash(l.Subject), orDash(l.Label), t.time(l.Created), t.time(l.LastSeen), t.time(l.Expires),
+	return t.line(l.ID.String(), orDash(l.Subject), orDash(l.Label), t.time(l.Created), t.time(l.LastSeen), t.time(l.Expires),
 		orDash(l.Address), browserText(l.UserAgent))
+}
+
+func (t *table) line(id, subject, name, signedIn, lastSeen, ends, address, browser string) error {
+	width := len(time.RFC3339) - len("07:00")
+	if t.ages {
+		width = len("LAST SEEN")
+	}
+	_, err := fmt.Fprintf(t.out, tableRow, id, subject, name, width, signedIn, width, lastSeen, width, ends, address, browser)
 	return err
 }
 

@@ -27,7 +27,8 @@
 //	ACL SETUSER authsvc on >password ~authsvc:* resetchannels +get +set +del +pttl +pexpire +pexpireat +time +ping +eval +evalsha +zadd +zrem +zrange +zcount +hget +hgetall +hset +hdel +hincrby +client|tracking
 //
 // The commands that go through all sessions need +scan as well. SCAN tells the names of all keys of a database, also those of
-// other prefixes, so the service itself should not have it: give the commands a user of their own.
+// other prefixes, so the service itself should not have it: give the commands a user of their own, with the service's rights and this one. All of
+// the service's: a user who is told of changes by other means than the replicas are would not tell them of its own.
 //
 // Without +client|tracking, or on a server that has no such command, changes are told by messages (see Store.Watch), and the user needs these in its place, with
 // the prefix of its keys:
