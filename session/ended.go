@@ -80,8 +80,14 @@ func (m *Manager) EndGroup(ctx context.Context, g Group) (found int, err error) 
 	return found, nil
 }
 
-// Ended reports whether a session of the groups that began at since has been ended meanwhile: by a mark that is not older.
+// clockError is by how much two replicas may differ about the store's time, at most: each knows it to half a round trip of one store operation,
+// or less. A logout that follows a login's beginning by less would otherwise be taken for an older one.
+const clockError = 250 * time.Millisecond
+
+// Ended reports whether a session of the groups that began at since has been ended meanwhile: by a mark that is not older, or
+// not by more than replicas may differ about the time.
 func (m *Manager) Ended(ctx context.Context, s Session, since time.Time) (bool, error) {
+	since = since.Add(-clockError).Truncate(time.Millisecond)
 	for _, g := range groupsOf(s) {
 		for _, name := range m.names(g) {
 			value, err := m.Slots.ReadSlot(ctx, markSlot(g.Kind, name))
@@ -91,7 +97,7 @@ func (m *Manager) Ended(ctx context.Context, s Session, since time.Time) (bool, 
 			if err != nil {
 				return false, fmt.Errorf("mark of %s: %w", g.Kind, err)
 			}
-			if len(value) != 8 || !time.UnixMilli(int64(binary.BigEndian.Uint64(value))).Before(since.Truncate(time.Millisecond)) {
+			if len(value) != 8 || !time.UnixMilli(int64(binary.BigEndian.Uint64(value))).Before(since) {
 				return true, nil
 			}
 		}
