@@ -10,7 +10,7 @@ import (
 )
 
 func TestChoose(t *testing.T) {
-	for only, want := range map[string]string{"": "2 3 4 5 6 7 8", "4,7": "4 7", "1,2": "2", "9": "error", "4,": "error"} {
+	for only, want := range map[string]string{"": "2 3 4 5 6 7 8 9 10 11", "4,7": "4 7", "1,2": "2", "12": "error", "4,": "error"} {
 		chosen, err := choose(flags{users: fewest, slowUsers: 1, only: only})
 		var numbers []string
 		for _, s := range chosen {

@@ -16,9 +16,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
+
+	"authsvc/e2e/shifted"
 )
 
 const usage = `Usage: flagship [flags]
@@ -39,6 +40,9 @@ Scenarios:
   6  people sign out during the refresh
   7  a replica is paused beyond its lease, and then writes
   8  people sign out at one replica; when do the others refuse?
+  9  the clocks of two replicas are four minutes fast and slow
+  10 a replica does not hear any more what Redis pushes, while people sign out at another
+  11 the provider ends sessions whose login or refresh is under way
 
 Examples:
   make flagship                                               15,000 users
@@ -49,7 +53,9 @@ Examples:
 
 type flags struct {
 	program, only, json string
+	shifted             string // not a flag: the program with a clock that can be wrong
 	users, slowUsers    int
+	atOnce              int
 	keep                bool
 }
 
@@ -64,6 +70,7 @@ func main() {
 	set.StringVar(&o.program, "authsvc", "", "path of an authsvc that is built already; empty: build it")
 	set.IntVar(&o.users, "users", 15000, "people of the first two scenarios; the others take fewer")
 	set.IntVar(&o.slowUsers, "slow-users", 1000, "people of the third scenario, at most as many as -users")
+	set.IntVar(&o.atOnce, "at-once", 0, "scenarios at once, each with parts of its own; 0: 3 of them with up to 1,000 users, else 1")
 	set.StringVar(&o.only, "only", "", "numbers of scenarios, as in 2,4; empty: all")
 	set.StringVar(&o.json, "json", "", "file to write the rows to, as JSON")
 	set.BoolVar(&o.keep, "keep", false, "keep the folder with what the parts wrote, which is kept anyway when a row fails")
@@ -95,8 +102,8 @@ const fewest = 100
 
 // choose returns the scenarios that the flags ask for.
 func choose(o flags) ([]scenario, error) {
-	if o.users < fewest || o.slowUsers < 1 {
-		return nil, fmt.Errorf("-users: at least %d, so that every accident meets somebody; -slow-users: at least 1", fewest)
+	if o.users < fewest || o.slowUsers < 1 || o.atOnce < 0 {
+		return nil, fmt.Errorf("-users: at least %d, so that every accident meets somebody; -slow-users: at least 1; -at-once: at least 0", fewest)
 	}
 	if o.only == "" {
 		return scenarios, nil
@@ -108,7 +115,7 @@ func choose(o flags) ([]scenario, error) {
 		}
 		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.number == number })
 		if i < 0 {
-			return nil, fmt.Errorf("-only: there is no scenario %q; they are 1 to 8", number)
+			return nil, fmt.Errorf("-only: there is no scenario %q; they are 1 to 11", number)
 		}
 		if !slices.ContainsFunc(chosen, func(s scenario) bool { return s.number == number }) {
 			chosen = append(chosen, scenarios[i])
@@ -124,78 +131,59 @@ func run(ctx context.Context, o flags, chosen []scenario) (err error) {
 	if err != nil {
 		return fmt.Errorf("a folder of its own: %w", err)
 	}
-	f := &flagship{rig: &rig{program: o.program, dir: dir}, users: o.users, slowUsers: min(o.slowUsers, o.users)}
-	f.say = func(format string, args ...any) {
-		fmt.Printf("%4.0f s  %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
-	}
 	defer func() {
-		err = errors.Join(err, f.stop())
 		if err != nil || o.keep {
 			fmt.Printf("What the parts wrote is kept in %s\n", dir)
 			return
 		}
 		err = os.RemoveAll(dir)
 	}()
-
-	if f.program == "" {
-		f.say("building authsvc")
-		if f.program, err = build(ctx, dir); err != nil {
+	say := func(format string, args ...any) {
+		fmt.Printf("%4.0f s  %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
+	}
+	if o.program == "" {
+		say("building authsvc")
+		if o.program, err = build(ctx, dir); err != nil {
 			return err
 		}
 	}
-	var names []string
-	people := make([][]*person, len(chosen))
-	for i, s := range slices.Backward(chosen) { // the provider finds the first of its people soonest
-		for k := range s.people(f) {
-			p := &person{rig: f.rig, name: fmt.Sprintf("user-%s-%05d", s.number, k)}
-			people[i], names = append(people[i], p), append(names, p.name)
+	if slices.ContainsFunc(chosen, func(s scenario) bool { return s.number == clocksNumber }) {
+		say("building authsvc with a clock that can be wrong")
+		if o.shifted, err = shifted.Build(ctx, dir, "authsvc-shifted", programPath); err != nil {
+			return err
 		}
 	}
-	f.say("starting redis-server, a provider, %d replicas of authsvc, nginx and an application", replicaCount)
-	if err := f.start(ctx, names); err != nil {
-		return err
-	}
-	feeling, rest := context.WithCancel(ctx)
-	var pulse sync.WaitGroup
-	defer pulse.Wait()
-	defer rest()
-	pulse.Go(func() { f.feelPulse(feeling) })
-	for i, s := range chosen {
-		f.provider.honest()
-		if err := s.run(f, ctx, people[i]); err != nil {
-			writeTable(os.Stdout, f.rows)
-			return fmt.Errorf("scenario %s: %w", s.number, err)
-		}
-		if ctx.Err() != nil {
-			return errors.New("interrupted")
-		}
-	}
-
+	rows, err := runAll(ctx, o, dir, chosen, say)
 	seconds := time.Since(start).Seconds()
 	fmt.Println()
-	writeTable(os.Stdout, f.rows)
+	writeTable(os.Stdout, rows)
+	if err != nil {
+		return err
+	}
 	if o.json != "" {
-		if err := writeJSON(o.json, f.rows, seconds); err != nil {
+		if err := writeJSON(o.json, rows, seconds); err != nil {
 			return err
 		}
 	}
 	failed := 0
-	for _, r := range f.rows {
-		if len(r.Failures) > 0 {
+	for _, r := range rows {
+		if r.failed() {
 			failed++
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d rows are not as promised, after %.0f s", failed, len(f.rows), seconds)
+		return fmt.Errorf("%d of %d rows are not as promised, after %.0f s", failed, len(rows), seconds)
 	}
-	fmt.Printf("All %d rows are as promised, after %.0f s.\n", len(f.rows), seconds)
+	fmt.Printf("All %d rows are as promised, after %.0f s.\n", len(rows), seconds)
 	return nil
 }
+
+const programPath = "authsvc/cmd/authsvc"
 
 // build builds authsvc from this module.
 func build(ctx context.Context, dir string) (program string, err error) {
 	program = filepath.Join(dir, "authsvc")
-	output, err := exec.CommandContext(ctx, "go", "build", "-o", program, "authsvc/cmd/authsvc").CombinedOutput()
+	output, err := exec.CommandContext(ctx, "go", "build", "-o", program, programPath).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building authsvc: %w\n%s", err, output)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -59,39 +60,64 @@ func (r *rig) send(ctx context.Context, method, address string, header http.Head
 
 // signIn opens a page as somebody new would, and follows where that leads: to the provider and back to the page.
 func (p *person) signIn(ctx context.Context) error {
+	a, path, err := p.visit(ctx, nil)
+	if err == nil && (a.status != http.StatusOK || a.body != p.name) {
+		err = fmt.Errorf("it comes to %s: %d %.200s", path, a.status, a.body)
+	}
+	if err == nil && p.cookie == "" {
+		err = errors.New("there is no session cookie")
+	}
+	if err != nil {
+		return fmt.Errorf("%s signs in: %w", p.name, err)
+	}
+	return nil
+}
+
+// callBack is signIn up to the answer of the callback, whatever it is.
+func (p *person) callBack(ctx context.Context) (answer, error) {
+	a, path, err := p.visit(ctx, func(_ *http.Request, via []*http.Request) error {
+		if via[len(via)-1].URL.Path == "/callback" {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	})
+	if err == nil && path != "/callback" {
+		err = fmt.Errorf("it comes to %s: %d", path, a.status)
+	}
+	if err != nil {
+		return a, fmt.Errorf("%s signs in: %w", p.name, err)
+	}
+	return a, nil
+}
+
+// visit opens a page with a new browser, follows redirects as it is told, and tells where they ended.
+func (p *person) visit(ctx context.Context, follow func(*http.Request, []*http.Request) error) (a answer, path string, err error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
-		return err
+		return a, "", err
 	}
-	browser := &http.Client{Jar: jar, Transport: p.rig.browser.Transport, Timeout: time.Minute}
+	browser := &http.Client{Jar: jar, Transport: p.rig.browser.Transport, Timeout: time.Minute, CheckRedirect: follow}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.rig.url+"/page", nil)
 	if err != nil {
-		return err
+		return a, "", err
 	}
 	// A redirect keeps these headers.
 	request.Header = http.Header{"Accept": {"text/html"}, "Sec-Fetch-Mode": {"navigate"}, personHeader: {p.name}}
-	p.began = time.Now()
+	p.began, p.cookie = time.Now(), ""
 	response, err := browser.Do(request)
 	if err != nil {
-		return fmt.Errorf("%s signs in: %w", p.name, err)
+		return a, "", err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		return fmt.Errorf("%s signs in: %w", p.name, err)
-	}
-	if response.StatusCode != http.StatusOK || string(body) != p.name {
-		return fmt.Errorf("%s signs in and comes to %s: %d %.200s", p.name, response.Request.URL.Path, response.StatusCode, body)
-	}
 	p.signedIn = time.Now()
 	site := &url.URL{Scheme: "http", Host: p.rig.site, Path: "/"}
 	for _, c := range jar.Cookies(site) {
 		if c.Name == sessionCookie {
 			p.cookie = c.Value
-			return nil
 		}
 	}
-	return fmt.Errorf("%s is signed in without a session cookie", p.name)
+	return answer{response.StatusCode, response.Header, string(body), "", p.signedIn.Sub(p.began)}, response.Request.URL.Path, err
 }
 
 func (p *person) header() http.Header {

@@ -45,8 +45,11 @@ func (r *rig) startProvider(secret string, names []string) error {
 		return fmt.Errorf("a port for the provider: %w", err)
 	}
 	o := idptest.Options{
-		Issuer:    "http://" + listener.Addr().String(),
-		Clients:   []idptest.Client{{ID: clientID, Secret: secret, RedirectURIs: []string{r.url + "/callback"}, PostLogoutRedirectURIs: []string{r.url + "/signed_out"}}},
+		Issuer: "http://" + listener.Addr().String(),
+		Clients: []idptest.Client{{
+			ID: clientID, Secret: secret, RedirectURIs: []string{r.url + "/callback"},
+			PostLogoutRedirectURIs: []string{r.url + "/signed_out"}, BackchannelLogoutURI: r.url + "/backchannel-logout",
+		}},
 		SignIn:    func(r *http.Request) string { return r.Header.Get(personHeader) },
 		Algorithm: "ES256", // two signatures per grant; RSA would make them the most expensive part
 	}
@@ -77,8 +80,19 @@ func (p *provider) honest() {
 	p.lost = map[string]bool{}
 }
 
+// Kinds of grants.
+const (
+	loginGrant   = "authorization_code"
+	refreshGrant = "refresh_token"
+)
+
 // onRefresh gives refreshes to the interceptor; logins go on as ever.
 func (p *provider) onRefresh(intercept func(w http.ResponseWriter, r *http.Request, next http.Handler, refreshToken string)) {
+	p.onGrant(refreshGrant, intercept)
+}
+
+// onGrant gives one kind of grant to the interceptor; the other goes on as ever.
+func (p *provider) onGrant(kind string, intercept func(w http.ResponseWriter, r *http.Request, next http.Handler, refreshToken string)) {
 	p.Intercept(idptest.Token, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -86,7 +100,7 @@ func (p *provider) onRefresh(intercept func(w http.ResponseWriter, r *http.Reque
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		form, err := url.ParseQuery(string(body))
-		if err != nil || form.Get("grant_type") != "refresh_token" {
+		if err != nil || form.Get("grant_type") != kind {
 			next.ServeHTTP(w, r)
 			return
 		}

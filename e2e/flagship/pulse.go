@@ -13,8 +13,9 @@ const storeTimeout = 100 * time.Millisecond
 // machine is too busy to prove anything about answers, and the row says so.
 type pulse struct {
 	mu     sync.Mutex
-	slow   int
-	slowed time.Duration // the longest
+	slow   int           // times, since the last take
+	slowed time.Duration // the longest of them
+	ever   bool
 }
 
 func (f *flagship) feelPulse(ctx context.Context) {
@@ -29,6 +30,7 @@ func (f *flagship) feelPulse(ctx context.Context) {
 			if took := time.Since(due); took > storeTimeout {
 				f.pulse.mu.Lock()
 				f.pulse.slow++
+				f.pulse.ever = true
 				f.pulse.slowed = max(f.pulse.slowed, took)
 				f.pulse.mu.Unlock()
 			}
@@ -43,4 +45,11 @@ func (p *pulse) take() (slow int, longest time.Duration) {
 	slow, longest = p.slow, p.slowed
 	p.slow, p.slowed = 0, 0
 	return slow, longest
+}
+
+// wasSlow reports whether Redis was ever slow.
+func (p *pulse) wasSlow() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ever
 }

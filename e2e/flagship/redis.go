@@ -36,7 +36,7 @@ func (r *rig) startRedis(ctx context.Context) error {
 		return err
 	}
 	r.redis = redis.NewClient(&redis.Options{Network: "unix", Addr: socket, DialerRetries: 1, DisableIdentity: true, ReadTimeout: 10 * time.Second})
-	r.redisURL = "unix://" + socket + "?db=0"
+	r.socket, r.redisURL = socket, "unix://"+socket+"?db=0"
 	r.onStop(r.redis.Close)
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -33,12 +34,14 @@ const (
 // rig is everything that runs: nginx in front of three replicas and an application, Redis and a provider behind them.
 type rig struct {
 	program  string // the built authsvc
+	shifted  string // it, with a clock that can be wrong
 	dir      string // of all that the parts write
 	stops    []func() error
 	site     string // where nginx listens
 	url      string // public_url
 	redis    *redis.Client
 	redisURL string
+	socket   string // of Redis
 	provider *provider
 	replicas []*replica
 	browser  *http.Client // of all people: it keeps no cookies and follows nothing
@@ -52,6 +55,13 @@ type replica struct {
 	name           string
 	address, admin string
 	env            []string
+	change         change
+}
+
+// change is how a replica differs for the time of a scenario.
+type change struct {
+	program string   // "": the rig's
+	env     []string // added
 }
 
 // start brings up each part after those that it needs. What has started when it fails, stop stops.
@@ -176,8 +186,8 @@ func environment() []string {
 
 // start starts the replica, also again after its end.
 func (one *replica) start() error {
-	cmd := exec.Command(one.rig.program, "serve")
-	cmd.Env = one.env
+	cmd := exec.Command(cmp.Or(one.change.program, one.rig.program), "serve")
+	cmd.Env = slices.Concat(one.env, one.change.env)
 	p, err := spawn(one.rig.dir, one.name, cmd)
 	if err == nil {
 		one.process = p
@@ -194,6 +204,30 @@ func (one *replica) awaitReady(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// restart starts replicas anew, each with its change; those that have none are as in the beginning.
+func (r *rig) restart(ctx context.Context, replicas []*replica, changes ...change) error {
+	for _, one := range replicas {
+		if err := one.stop(); err != nil {
+			return err
+		}
+	}
+	for i, one := range replicas {
+		one.change = change{}
+		if i < len(changes) {
+			one.change = changes[i]
+		}
+		if err := one.start(); err != nil {
+			return err
+		}
+	}
+	for _, one := range replicas {
+		if err := one.awaitReady(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (one *replica) pause() error  { return one.signal(syscall.SIGSTOP) }

@@ -73,6 +73,8 @@ func (r *row) fail(format string, args ...any) {
 	r.Failures = append(r.Failures, fmt.Sprintf(format, args...))
 }
 
+func (r *row) failed() bool { return len(r.Failures) > 0 }
+
 func (r *row) note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
@@ -101,7 +103,7 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 
 // verdict is the row in one line, for those who wait.
 func (r *row) verdict() string {
-	if len(r.Failures) > 0 {
+	if r.failed() {
 		return fmt.Sprintf("%-3s FAILED  %s: %s", r.Number, r.What, strings.Join(r.Failures, "; "))
 	}
 	return fmt.Sprintf("%-3s ok      %s (%.0f s)", r.Number, r.What, r.Seconds)

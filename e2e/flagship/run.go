@@ -16,34 +16,35 @@ import (
 // parallel is how many requests a person sends at once.
 const parallel = 20
 
-// flagship is one run: what is asked for, what runs, and the rows so far.
+// flagship is what runs, and the rows so far.
 type flagship struct {
 	*rig
-	users     int // of the first two scenarios
-	slowUsers int // of the one with a slow provider
-	rows      []*row
-	pulse     pulse
+	rows  []*row
+	pulse pulse
 }
 
 // scenario makes rows.
 type scenario struct {
 	number string
-	people func(f *flagship) int
+	people func(o flags) int
 	run    func(f *flagship, ctx context.Context, people []*person) error
 }
 
 // upTo is a number of people for a scenario in which the size proves nothing more.
-func upTo(n int) func(*flagship) int { return func(f *flagship) int { return min(f.users, n) } }
+func upTo(n int) func(flags) int { return func(o flags) int { return min(o.users, n) } }
 
 // scenarios are all of them, apart from 1, with which 2 begins.
 var scenarios = []scenario{
-	{"2", func(f *flagship) int { return f.users }, (*flagship).fallsDue},
-	{"3", func(f *flagship) int { return f.slowUsers }, (*flagship).slowProvider},
+	{"2", func(o flags) int { return o.users }, (*flagship).fallsDue},
+	{"3", func(o flags) int { return min(o.users, o.slowUsers) }, (*flagship).slowProvider},
 	{"4", upTo(240), (*flagship).killed},
 	{"5", upTo(300), (*flagship).hangUp},
 	{"6", upTo(200), (*flagship).signOutRace},
 	{"7", upTo(80), (*flagship).paused},
 	{"8", upTo(200), (*flagship).logout},
+	{clocksNumber, upTo(300), (*flagship).clocks},
+	{"10", upTo(120), (*flagship).deaf},
+	{"11", upTo(120), (*flagship).endedByProvider},
 }
 
 // before is what was counted before a row began.

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	cacheLife = 5 * time.Second // session.cache_ttl, the default: the promise
+	// lossNoticed is within what a replica notices that it does not hear Redis any more, and a moment for the verdict that was under way.
+	lossNoticed = 1200*time.Millisecond + storeTimeout
+)
+
+// deaf is scenario 10: one replica does not hear any more what Redis tells of changes, in three ways, while people who are in its cache sign out
+// at another.
+func (f *flagship) deaf(ctx context.Context, people []*person) error {
+	wire, err := f.startWire(f.socket)
+	if err != nil {
+		return err
+	}
+	third := len(f.replicas) - 1
+	if err := f.restart(ctx, f.replicas[third:], change{env: []string{"AUTHSVC_STORE_URL=" + wire.url()}}); err != nil {
+		return err
+	}
+	part := len(people) / 3
+	for i, c := range []struct {
+		row  row
+		harm harm
+	}{
+		{row{Number: "10a", What: "logout; one does not hear it: connection silent"}, silence},
+		{row{Number: "10b", What: "logout; one does not hear it: pushes held back"}, deafness},
+		{row{Number: "10c", What: "logout; one does not hear it: connection reset"}, reset},
+	} {
+		if err := f.deafTo(ctx, people[i*part:(i+1)*part], &c.row, f.replicas[third], wire, c.harm); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deafTo begins the harm again and again, each time for a few people, at another moment of the replica's own checks.
+func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *replica, wire *wire, h harm) error {
+	const group = 8
+	n := len(people)
+	r.Users = n
+	b, err := f.begin(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f.signInAll(ctx, people, longLife); err != nil {
+		return err
+	}
+	var t tally
+	var mu sync.Mutex
+	var failed failures
+	var until []time.Duration
+	unheard, uncached := 0, 0
+	for rest := people; len(rest) > 0 && ctx.Err() == nil; {
+		few := rest[:min(group, len(rest))]
+		rest = rest[len(few):]
+		cached, err := one.cached(ctx, few)
+		if err != nil {
+			return err
+		}
+		if !cached {
+			uncached++
+		}
+		unheard += wire.feeds()
+		wire.do(h)
+		inTurn(ctx, few, group, 50*time.Millisecond, ripeNow, func(ctx context.Context, p *person) {
+			if err := p.signOut(ctx, "http://"+f.replicas[0].address); err != nil {
+				failed.add(err)
+				return
+			}
+			answered := time.Now()
+			for ctx.Err() == nil && time.Since(answered) < 2*cacheLife {
+				if t.add(p, func(ctx context.Context) (answer, error) { return p.askAt(ctx, one) })(ctx).status == http.StatusUnauthorized {
+					mu.Lock()
+					defer mu.Unlock()
+					until = append(until, time.Since(answered))
+					return
+				}
+				pass(ctx, time.Now().Add(5*time.Millisecond))
+			}
+		}, noProgress)
+		wire.do(noHarm)
+	}
+	f.settled(ctx) // what was held back comes
+	if err := f.close(ctx, r, b, &t); err != nil {
+		return err
+	}
+	if err := failed.err(); err != nil {
+		r.fail("%v", err)
+	}
+	r.times(until)
+	r.Non200 = t.others(http.StatusOK, http.StatusUnauthorized)
+	r.LoggedOut = len(f.loggedOut(ctx, people))
+	r.note("the times are from the logout's answer until that replica refuses; promised within cache_ttl, %v, and the loss is noticed within %v; %d answers still let somebody in",
+		cacheLife, lossNoticed-storeTimeout, t.statuses[http.StatusOK])
+	if where := f.passesSomewhere(ctx, people); where != nil {
+		r.fail("signed out, and let in afterwards: %v", where)
+	}
+	f.wasCached(r, uncached, unheard)
+	r.expect("people whom the replica refused at last", len(until), n)
+	r.expect("records that are left", r.Records, 0)
+	r.expect("logged out", r.LoggedOut, n)
+	r.expect("answers other than 200 and 401", r.Non200, 0)
+	if longest := percentile(until, 1); longest > lossNoticed {
+		r.fail("somebody was let in until %v after the logout's answer", longest.Round(time.Millisecond))
+	}
+	f.add(r)
+	return ctx.Err()
+}
+
+// wasCached tells whether something was tried: people were in the cache, and the replica was told of changes.
+func (f *flagship) wasCached(r *row, uncached, feeds int) {
+	if uncached > 0 || feeds == 0 {
+		r.note("nothing was tried: %d times somebody was not in the cache, and there were %d connections on which Redis tells of changes", uncached, feeds)
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+const (
+	// Few people leave the machine idle most of the time, while tokens and leases run out: then some scenarios run at once.
+	fewPeople  = 1000
+	atOnceThen = 3
+	// tries is how often a scenario is tried in all that fails while the machine is too busy to prove anything.
+	tries = 3
+)
+
+// runAll runs the scenarios, some of them at once, and returns their rows by number; those so far, where something fails.
+func runAll(ctx context.Context, o flags, dir string, chosen []scenario, say func(string, ...any)) (rows []*row, err error) {
+	atOnce := o.atOnce
+	if atOnce == 0 && o.users <= fewPeople {
+		atOnce = atOnceThen
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	next := make(chan scenario, len(chosen))
+	for _, s := range chosen {
+		next <- s
+	}
+	close(next)
+	say("for each scenario: redis-server, a provider, %d replicas of authsvc, nginx and an application", replicaCount)
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range max(atOnce, 1) {
+		all.Go(func() {
+			for s := range next {
+				ours, oops := runScenario(ctx, o, dir, s, say)
+				mu.Lock()
+				rows, err = append(rows, ours...), errors.Join(err, oops)
+				mu.Unlock()
+				if oops != nil {
+					cancel() // the others say that they were interrupted
+				}
+			}
+		})
+	}
+	all.Wait()
+	slices.SortFunc(rows, func(a, b *row) int {
+		return cmp.Or(cmp.Compare(scenarioOf(a), scenarioOf(b)), strings.Compare(a.Number, b.Number))
+	})
+	return rows, err
+}
+
+// scenarioOf is the row's number without its letter.
+func scenarioOf(r *row) int {
+	n, err := strconv.Atoi(strings.TrimRight(r.Number, "abcdefgh"))
+	if err != nil {
+		panic(fmt.Sprintf("a row has the number %q", r.Number))
+	}
+	return n
+}
+
+// runScenario runs a scenario, and once more with new parts where it fails while the machine is too busy to prove anything.
+func runScenario(ctx context.Context, o flags, dir string, s scenario, say func(string, ...any)) (rows []*row, err error) {
+	for try := 1; ; try++ {
+		f := &flagship{rig: &rig{program: o.program, shifted: o.shifted, dir: filepath.Join(dir, fmt.Sprintf("%s-%d", s.number, try)), say: say}}
+		err := f.run(ctx, s, s.people(o))
+		for _, r := range f.rows {
+			if try > 1 {
+				r.note("try %d; before, the machine was too busy", try)
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return f.rows, fmt.Errorf("scenario %s: interrupted", s.number)
+		case try < tries && f.pulse.wasSlow() && (err != nil || slices.ContainsFunc(f.rows, (*row).failed)):
+			say("%-3s failed on a machine that was too busy to prove anything; once more (%v)", s.number, cmp.Or(err, errors.New("as above")))
+		case err != nil:
+			return f.rows, fmt.Errorf("scenario %s: %w", s.number, err)
+		default:
+			return f.rows, nil
+		}
+	}
+}
+
+// run starts all parts, runs the scenario for so many people, and stops them.
+func (f *flagship) run(ctx context.Context, s scenario, n int) (err error) {
+	if err := os.Mkdir(f.dir, 0o700); err != nil {
+		return fmt.Errorf("a folder of its own: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.stop()) }()
+	people, names := make([]*person, n), make([]string, n)
+	for i := range people {
+		names[i] = fmt.Sprintf("user-%s-%05d", s.number, i)
+		people[i] = &person{rig: f.rig, name: names[i]}
+	}
+	if err := f.start(ctx, names); err != nil {
+		return err
+	}
+	feeling, rest := context.WithCancel(ctx)
+	var pulse sync.WaitGroup
+	defer pulse.Wait()
+	defer rest()
+	pulse.Go(func() { f.feelPulse(feeling) })
+	return s.run(f, ctx, people)
+}
