@@ -56,18 +56,12 @@ func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *re
 	var mu sync.Mutex
 	var failed failures
 	var until []time.Duration
-	unheard, uncached := 0, 0
+	hits, feeds := 0, 0
 	for rest := people; len(rest) > 0 && ctx.Err() == nil; {
 		few := rest[:min(group, len(rest))]
 		rest = rest[len(few):]
-		cached, err := one.cached(ctx, few)
-		if err != nil {
-			return err
-		}
-		if !cached {
-			uncached++
-		}
-		unheard += wire.feeds()
+		hits += one.cache(ctx, few, &failed)
+		feeds += wire.feeds()
 		wire.do(h)
 		inTurn(ctx, few, group, 50*time.Millisecond, ripeNow, func(ctx context.Context, p *person) {
 			if err := p.signOut(ctx, "http://"+f.replicas[0].address); err != nil {
@@ -102,7 +96,10 @@ func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *re
 	if where := f.passesSomewhere(ctx, people); where != nil {
 		r.fail("signed out, and let in afterwards: %v", where)
 	}
-	f.wasCached(r, uncached, unheard)
+	f.expectCached(r, hits, n)
+	if feeds == 0 {
+		r.note("the replica had no connection on which Redis tells of changes, so that nothing was tried")
+	}
 	r.expect("people whom the replica refused at last", len(until), n)
 	r.expect("records that are left", r.Records, 0)
 	r.expect("logged out", r.LoggedOut, n)
@@ -112,11 +109,4 @@ func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *re
 	}
 	f.add(r)
 	return ctx.Err()
-}
-
-// wasCached tells whether something was tried: people were in the cache, and the replica was told of changes.
-func (f *flagship) wasCached(r *row, uncached, feeds int) {
-	if uncached > 0 || feeds == 0 {
-		r.note("nothing was tried: %d times somebody was not in the cache, and there were %d connections on which Redis tells of changes", uncached, feeds)
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -32,6 +33,15 @@ type answer struct {
 	body   string
 	user   string // whom the request was taken for
 	took   time.Duration
+}
+
+// title is that of the page, or the beginning of what came instead.
+func (a answer) title() string {
+	text := a.body
+	if _, rest, found := strings.Cut(text, "<title>"); found {
+		text, _, _ = strings.Cut(rest, "</title>")
+	}
+	return text[:min(len(text), 80)]
 }
 
 // get sends one request without cookies, unless the header has some.
@@ -62,7 +72,7 @@ func (r *rig) send(ctx context.Context, method, address string, header http.Head
 func (p *person) signIn(ctx context.Context) error {
 	a, path, err := p.visit(ctx, nil)
 	if err == nil && (a.status != http.StatusOK || a.body != p.name) {
-		err = fmt.Errorf("it comes to %s: %d %.200s", path, a.status, a.body)
+		err = fmt.Errorf("it comes to %s: %d %q", path, a.status, a.title())
 	}
 	if err == nil && p.cookie == "" {
 		err = errors.New("there is no session cookie")
