@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -13,7 +14,7 @@ const (
 	lossNoticed = 1200*time.Millisecond + storeTimeout
 )
 
-// deaf is scenario 10: one replica does not hear any more what Redis tells of changes, in three ways, while people who are in its cache sign out
+// deaf is scenario 10: one replica does not hear any more what Redis tells of changes, in three ways, or nothing at all, while people who are in its cache sign out
 // at another.
 func (f *flagship) deaf(ctx context.Context, people []*person) error {
 	wire, err := f.startWire(f.socket)
@@ -24,7 +25,7 @@ func (f *flagship) deaf(ctx context.Context, people []*person) error {
 	if err := f.restart(ctx, f.replicas[third:], change{env: []string{"AUTHSVC_STORE_URL=" + wire.url()}}); err != nil {
 		return err
 	}
-	part := len(people) / 3
+	part := len(people) / 4
 	for i, c := range []struct {
 		row  row
 		harm harm
@@ -32,6 +33,7 @@ func (f *flagship) deaf(ctx context.Context, people []*person) error {
 		{row{Number: "10a", What: "logout; one does not hear it: connection silent"}, silence},
 		{row{Number: "10b", What: "logout; one does not hear it: pushes held back"}, deafness},
 		{row{Number: "10c", What: "logout; one does not hear it: connection reset"}, reset},
+		{row{Number: "10d", What: "logout; one does not reach Redis at all"}, blackout},
 	} {
 		if err := f.deafTo(ctx, people[i*part:(i+1)*part], &c.row, f.replicas[third], wire, c.harm); err != nil {
 			return err
@@ -69,8 +71,9 @@ func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *re
 				return
 			}
 			answered := time.Now()
+			ask := func(ctx context.Context) (answer, error) { return p.askAt(ctx, one) }
 			for ctx.Err() == nil && time.Since(answered) < 2*cacheLife {
-				if t.add(p, func(ctx context.Context) (answer, error) { return p.askAt(ctx, one) })(ctx).status == http.StatusUnauthorized {
+				if t.add(p, ask)(ctx).status != http.StatusOK {
 					mu.Lock()
 					defer mu.Unlock()
 					until = append(until, time.Since(answered))
@@ -80,8 +83,17 @@ func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *re
 			}
 		}, noProgress)
 		wire.do(noHarm)
+		for _, p := range few {
+			failed.add(waitFor(ctx, cacheLife, func(ctx context.Context) error {
+				a, err := p.askAt(ctx, one)
+				if err == nil && a.status != http.StatusUnauthorized {
+					err = fmt.Errorf("after it hears again, it answers %d", a.status)
+				}
+				return err
+			}))
+		}
 	}
-	f.settled(ctx) // what was held back comes
+	f.settled(ctx) // what was held back has come
 	if err := f.close(ctx, r, b, &t); err != nil {
 		return err
 	}
@@ -89,7 +101,11 @@ func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *re
 		r.fail("%v", err)
 	}
 	r.times(until)
-	r.Non200 = t.others(http.StatusOK, http.StatusUnauthorized)
+	refusals := []int{http.StatusOK, http.StatusUnauthorized}
+	if h == blackout {
+		refusals = append(refusals, http.StatusServiceUnavailable)
+	}
+	r.Non200 = t.others(refusals...)
 	r.LoggedOut = len(f.loggedOut(ctx, people))
 	r.note("the times are from the logout's answer until that replica refuses; promised within cache_ttl, %v, and the loss is noticed within %v; %d answers still let somebody in",
 		cacheLife, lossNoticed-storeTimeout, t.statuses[http.StatusOK])
@@ -103,7 +119,7 @@ func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *re
 	r.expect("people whom the replica refused at last", len(until), n)
 	r.expect("records that are left", r.Records, 0)
 	r.expect("logged out", r.LoggedOut, n)
-	r.expect("answers other than 200 and 401", r.Non200, 0)
+	r.expect("answers of other kinds", r.Non200, 0)
 	if longest := percentile(until, 1); longest > lossNoticed {
 		r.fail("somebody was let in until %v after the logout's answer", longest.Round(time.Millisecond))
 	}

@@ -19,7 +19,7 @@ type wire struct {
 	lines map[*wireLine]bool
 }
 
-// harm is what a wire does to connections on which Redis tells of changes, to new ones, too.
+// harm is what a wire does to connections on which Redis tells of changes, or to all; to new ones, too.
 type harm int
 
 const (
@@ -27,6 +27,7 @@ const (
 	silence       // they stay open and nothing comes through, in either direction
 	deafness      // they stay open and nothing comes from Redis until the harm ends; then it comes, late
 	reset         // they break
+	blackout      // silence on all connections
 )
 
 // wireLine is one connection.
@@ -107,10 +108,7 @@ func (w *wire) toRedis(l *wireLine, commands []byte) error {
 	w.mu.Lock()
 	upper := bytes.ToUpper(commands)
 	l.feed = l.feed || bytes.Contains(upper, []byte("TRACKING")) || bytes.Contains(upper, []byte("SUBSCRIBE"))
-	harm := w.harm
-	if !l.feed {
-		harm = noHarm
-	}
+	harm := w.harmTo(l)
 	l.lost = l.lost || harm == silence
 	w.mu.Unlock()
 	switch harm {
@@ -126,22 +124,33 @@ func (w *wire) toRedis(l *wireLine, commands []byte) error {
 // fromRedis passes answers and pushes on.
 func (w *wire) fromRedis(l *wireLine, answers []byte) error {
 	w.mu.Lock()
-	if !l.feed {
+	if !l.feed && w.harm != blackout {
 		w.mu.Unlock()
 		_, err := l.client.Write(answers)
 		return err
 	}
 	defer w.mu.Unlock() // so that what was held back comes first
-	switch {
-	case w.harm == noHarm || w.harm == reset:
+	switch w.harmTo(l) {
+	case silence:
+		l.lost = true
+	case deafness:
+		l.held = append(l.held, answers...)
+	default:
 		_, err := l.client.Write(answers)
 		return err
-	case w.harm == silence:
-		l.lost = true
-	default:
-		l.held = append(l.held, answers...)
 	}
 	return nil
+}
+
+// harmTo is what happens to a connection now. w.mu is held.
+func (w *wire) harmTo(l *wireLine) harm {
+	switch {
+	case w.harm == blackout:
+		return silence
+	case !l.feed:
+		return noHarm
+	}
+	return w.harm
 }
 
 // do begins a harm, or ends it.
@@ -151,8 +160,7 @@ func (w *wire) do(h harm) {
 	w.harm = h
 	for l := range w.lines {
 		switch {
-		case !l.feed:
-		case h == reset || l.lost:
+		case l.lost || l.feed && h == reset:
 			l.close()
 		case h == noHarm && len(l.held) > 0:
 			l.client.Write(l.held) // an error means that the replica has given it up
