@@ -48,6 +48,6 @@ func (one *replica) cache(ctx context.Context, people []*person, failed *failure
 // expectCached fails the row unless so many verdicts came from a cache: without, nothing was tried.
 func (f *flagship) expectCached(r *row, hits, wanted int) {
 	if hits < wanted {
-		r.note("%s verdicts of %s came from a cache, so that little was tried", thousands(hits), thousands(wanted))
+		r.fail("%s verdicts of %s came from a cache, so that little was tried", thousands(hits), thousands(wanted))
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 const (
 	cacheLife = 5 * time.Second // session.cache_ttl, the default: the promise
-	// lossNoticed is within what a replica notices that it does not hear Redis any more, and a moment for the verdict that was under way.
+	// lossNoticed is within what a replica notices that it does not hear Redis any more, and a moment for a busy machine.
 	lossNoticed = 1200*time.Millisecond + storeTimeout
 )
 
@@ -73,13 +73,14 @@ func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *re
 			answered := time.Now()
 			ask := func(ctx context.Context) (answer, error) { return p.askAt(ctx, one) }
 			for ctx.Err() == nil && time.Since(answered) < 2*cacheLife {
+				asked := time.Now()
 				if t.add(p, ask)(ctx).status != http.StatusOK {
 					mu.Lock()
 					defer mu.Unlock()
-					until = append(until, time.Since(answered))
+					until = append(until, asked.Sub(answered))
 					return
 				}
-				pass(ctx, time.Now().Add(5*time.Millisecond))
+				pass(ctx, asked.Add(5*time.Millisecond))
 			}
 		}, noProgress)
 		wire.do(noHarm)
@@ -107,14 +108,14 @@ func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *re
 	}
 	r.Non200 = t.others(refusals...)
 	r.LoggedOut = len(f.loggedOut(ctx, people))
-	r.note("the times are from the logout's answer until that replica refuses; promised within cache_ttl, %v, and the loss is noticed within %v; %d answers still let somebody in",
+	r.note("the times are from the logout's answer until somebody asks whom that replica refuses; promised within cache_ttl, %v, and the loss is noticed within %v; %d answers still let somebody in",
 		cacheLife, lossNoticed-storeTimeout, t.statuses[http.StatusOK])
 	if where := f.passesSomewhere(ctx, people); where != nil {
 		r.fail("signed out, and let in afterwards: %v", where)
 	}
 	f.expectCached(r, hits, n)
 	if feeds == 0 {
-		r.note("the replica had no connection on which Redis tells of changes, so that nothing was tried")
+		r.fail("the replica had no connection on which Redis tells of changes, so that nothing was tried")
 	}
 	r.expect("people whom the replica refused at last", len(until), n)
 	r.expect("records that are left", r.Records, 0)
