@@ -48,7 +48,7 @@ func (f *flagship) clocks(ctx context.Context, people []*person) error {
 		life:      10 * time.Second,
 		settle:    10 * time.Second,
 		atOnce:    3 * workers,
-		interval:  10 * time.Millisecond,
+		interval:  arrival,
 		answering: f.provider.honest,
 	})
 	if err != nil {

@@ -21,12 +21,27 @@ const (
 	tries = 3
 )
 
-// runAll runs the scenarios, some of them at once, and returns their rows by number; those so far, where something fails.
+// runAll runs the scenarios, some of them at once, and returns their rows by number; those so far, where something fails. Those that failed while
+// the machine was too busy to prove anything are tried again when all others are done, one at a time.
 func runAll(ctx context.Context, o flags, dir string, chosen []scenario, say func(string, ...any)) (rows []*row, err error) {
 	atOnce := o.atOnce
 	if atOnce == 0 && o.users <= fewPeople {
 		atOnce = atOnceThen
 	}
+	say("for each scenario: redis-server, a provider, %d replicas of authsvc, nginx and an application", replicaCount)
+	for try := 1; len(chosen) > 0 && err == nil; try++ {
+		var done []*row
+		done, chosen, err = runOnce(ctx, o, dir, chosen, max(atOnce, 1), try, say)
+		rows, atOnce = append(rows, done...), 1
+	}
+	slices.SortFunc(rows, func(a, b *row) int {
+		return cmp.Or(cmp.Compare(scenarioOf(a), scenarioOf(b)), strings.Compare(a.Number, b.Number))
+	})
+	return rows, err
+}
+
+// runOnce runs each of the scenarios once. It returns those that are to be tried again.
+func runOnce(ctx context.Context, o flags, dir string, chosen []scenario, atOnce, try int, say func(string, ...any)) (rows []*row, again []scenario, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	next := make(chan scenario, len(chosen))
@@ -34,27 +49,38 @@ func runAll(ctx context.Context, o flags, dir string, chosen []scenario, say fun
 		next <- s
 	}
 	close(next)
-	say("for each scenario: redis-server, a provider, %d replicas of authsvc, nginx and an application", replicaCount)
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for range max(atOnce, 1) {
+	for range atOnce {
 		all.Go(func() {
 			for s := range next {
-				ours, oops := runScenario(ctx, o, dir, s, say)
+				f := &flagship{rig: &rig{program: o.program, shifted: o.shifted, dir: filepath.Join(dir, fmt.Sprintf("%s-%d", s.number, try)), say: say}}
+				oops := f.run(ctx, s, s.people(o))
 				mu.Lock()
-				rows, err = append(rows, ours...), errors.Join(err, oops)
-				mu.Unlock()
-				if oops != nil {
-					cancel() // the others say that they were interrupted
+				switch {
+				case ctx.Err() != nil:
+					err = errors.Join(err, fmt.Errorf("scenario %s: interrupted", s.number))
+				case try < tries && f.pulse.wasSlow() && (oops != nil || slices.ContainsFunc(f.rows, (*row).failed)):
+					say("%-3s failed on a machine that was too busy to prove anything; later once more (%v)", s.number, cmp.Or(oops, errors.New("as above")))
+					again = append(again, s)
+				case oops != nil:
+					err = errors.Join(err, fmt.Errorf("scenario %s: %w", s.number, oops))
+					cancel()
+					fallthrough
+				default:
+					for _, r := range f.rows {
+						if try > 1 {
+							r.note("try %d; before, the machine was too busy", try)
+						}
+					}
+					rows = append(rows, f.rows...)
 				}
+				mu.Unlock()
 			}
 		})
 	}
 	all.Wait()
-	slices.SortFunc(rows, func(a, b *row) int {
-		return cmp.Or(cmp.Compare(scenarioOf(a), scenarioOf(b)), strings.Compare(a.Number, b.Number))
-	})
-	return rows, err
+	return rows, again, err
 }
 
 // scenarioOf is the row's number without its letter.
@@ -64,29 +90,6 @@ func scenarioOf(r *row) int {
 		panic(fmt.Sprintf("a row has the number %q", r.Number))
 	}
 	return n
-}
-
-// runScenario runs a scenario, and once more with new parts where it fails while the machine is too busy to prove anything.
-func runScenario(ctx context.Context, o flags, dir string, s scenario, say func(string, ...any)) (rows []*row, err error) {
-	for try := 1; ; try++ {
-		f := &flagship{rig: &rig{program: o.program, shifted: o.shifted, dir: filepath.Join(dir, fmt.Sprintf("%s-%d", s.number, try)), say: say}}
-		err := f.run(ctx, s, s.people(o))
-		for _, r := range f.rows {
-			if try > 1 {
-				r.note("try %d; before, the machine was too busy", try)
-			}
-		}
-		switch {
-		case ctx.Err() != nil:
-			return f.rows, fmt.Errorf("scenario %s: interrupted", s.number)
-		case try < tries && f.pulse.wasSlow() && (err != nil || slices.ContainsFunc(f.rows, (*row).failed)):
-			say("%-3s failed on a machine that was too busy to prove anything; once more (%v)", s.number, cmp.Or(err, errors.New("as above")))
-		case err != nil:
-			return f.rows, fmt.Errorf("scenario %s: %w", s.number, err)
-		default:
-			return f.rows, nil
-		}
-	}
 }
 
 // run starts all parts, runs the scenario for so many people, and stops them.

@@ -9,9 +9,9 @@ import (
 
 // fallsDue is scenarios 1 and 2.
 func (f *flagship) fallsDue(ctx context.Context, people []*person) error {
-	life := 30 * time.Second
-	if len(people) <= 1000 {
-		life = 10 * time.Second
+	life, interval := 30*time.Second, 10*time.Millisecond
+	if len(people) <= fewPeople {
+		life, interval = 10*time.Second, arrival
 	}
 	return f.refreshing(ctx, people, refreshing{
 		signIn:    &row{Number: "1", What: "sign in, by round robin", Incumbent: incumbentRecords},
@@ -20,7 +20,7 @@ func (f *flagship) fallsDue(ctx context.Context, people []*person) error {
 		life:      life,
 		settle:    10 * time.Second,
 		atOnce:    3 * workers, // they wait for a moment, too
-		interval:  10 * time.Millisecond,
+		interval:  interval,
 		answering: f.provider.honest,
 	})
 }
