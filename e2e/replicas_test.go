@@ -131,3 +131,32 @@ func TestDrain(t *testing.T) {
 	check(t, f.stop())
 	t.Logf("%d pages, all came", f.opened.Load())
 }
+
+// TestRollingRestart: all replicas are replaced one by one, as by a release, while people work and their tokens fall due. Nobody notices.
+func TestRollingRestart(t *testing.T) {
+	s := newStack(t, options{replicas: 3, settings: map[string]string{"shutdown.delay": "500ms", "session.refresh_before": "1s"}})
+	s.provider.EditTokenResponse(func(answer map[string]any) { answer["expires_in"] = 4 })
+	c := newCrowd(s, 12)
+	f := newTraffic(c)
+	for range 2 {
+		for _, leaving := range s.replicas {
+			f.more(t, 100)
+			if code := leaving.terminate(); code != 0 {
+				t.Errorf("%s left with %d", leaving.address, code)
+			}
+			f.more(t, 100)
+			leaving.start()
+			leaving.awaitReady()
+		}
+	}
+	f.more(t, 100)
+	check(t, f.stop())
+	counts := s.provider.TotalCounts()
+	if counts.Refreshes == 0 || counts.RefreshReuses != 0 || counts.Logins != len(c.visitors) {
+		t.Errorf("the provider counts %+v", counts)
+	}
+	if n := s.records(); n != len(c.visitors) {
+		t.Errorf("%d session records for %d browsers", n, len(c.visitors))
+	}
+	t.Logf("%d pages, all came; %d refreshes", f.opened.Load(), counts.Refreshes)
+}
