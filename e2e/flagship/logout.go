@@ -26,8 +26,12 @@ func (f *flagship) logout(ctx context.Context, people []*person) error {
 	var mu sync.Mutex
 	var failed failures
 	var until []time.Duration
-	hits := 0
+	hits, asked := 0, 0
 	for i, p := range people {
+		if len(until) > 20 && percentile(until, .5) > logoutBound {
+			break // the row has failed; with a cache that hears nothing it would take minutes to tell no more
+		}
+		asked++
 		at := i % len(f.replicas)
 		var others []*replica
 		for k, one := range f.replicas {
@@ -74,9 +78,10 @@ func (f *flagship) logout(ctx context.Context, people []*person) error {
 	r.Non200 = t.others(http.StatusOK, http.StatusUnauthorized)
 	r.LoggedOut = len(f.loggedOut(ctx, people))
 	r.expect("answers other than 200 before the logout", known.others(http.StatusOK), 0)
-	f.expectCached(r, hits, 2*n)
+	r.expect("people who signed out", asked, n)
+	f.expectCached(r, hits, 2*asked)
 	r.note("p50, p99 and max are the times from the logout's answer until a replica refuses; %d answers still let somebody in", t.statuses[http.StatusOK])
-	r.expect("replicas that refuse within 10 s", len(until), 2*n)
+	r.expect("replicas that refuse within 10 s", len(until), 2*asked)
 	r.expect("records that are left", r.Records, 0)
 	r.expect("logged out", r.LoggedOut, n)
 	r.expect("answers other than 200 and 401", r.Non200, 0)
