@@ -18,13 +18,13 @@ import (
 )
 
 // roster asks the program who runs.
-func (s *stack) roster(t *testing.T) (replicas []authsvc.Replica, code int) {
+func (s *stack) roster(t *testing.T) (replicas []authsvc.Replica, code int, err error) {
 	t.Helper()
 	got := run(t, "replicas --json", variables(s.settings)...)
 	if err := json.Unmarshal([]byte(got.stdout), &replicas); err != nil {
-		t.Fatalf("authsvc replicas: %v: %+v", err, got)
+		return nil, got.code, fmt.Errorf("authsvc replicas: %w: %+v", err, got)
 	}
-	return replicas, got.code
+	return replicas, got.code, nil
 }
 
 // awaitRoster waits until so many replicas are on the roster.
@@ -32,10 +32,11 @@ func (s *stack) awaitRoster(t *testing.T, what string, n int) []authsvc.Replica 
 	t.Helper()
 	var replicas []authsvc.Replica
 	storetest.WaitFor(t, what, func() error {
-		if replicas, _ = s.roster(t); len(replicas) != n {
-			return fmt.Errorf("%d are on the roster: %v", len(replicas), replicas)
+		var err error
+		if replicas, _, err = s.roster(t); err == nil && len(replicas) != n {
+			err = fmt.Errorf("%d are on the roster: %v", len(replicas), replicas)
 		}
-		return nil
+		return err
 	})
 	return replicas
 }
@@ -180,8 +181,8 @@ func TestDrift(t *testing.T) {
 	if !waiting.listens() {
 		t.Error("the one that is left takes no connection")
 	}
-	if replicas, code := s.roster(t); len(replicas) != 1 || code != 0 {
-		t.Errorf("who has left is on the roster: %v, code %d", replicas, code)
+	if replicas, code, err := s.roster(t); len(replicas) != 1 || code != 0 {
+		t.Errorf("who has left is on the roster: %v, code %d, %v", replicas, code, err)
 	}
 }
 
@@ -350,9 +351,10 @@ func TestRosterForgets(t *testing.T) {
 	s.replicas[0].kill()
 	paused := s.replicas[1]
 	paused.signal(syscall.SIGSTOP)
+	t.Cleanup(func() { paused.signal(syscall.SIGCONT) }) // or it would not leave
 	s.replicas[2].terminate()
-	if replicas, code := s.roster(t); len(replicas) != 3 || code != 0 {
-		t.Errorf("who has left is still there: %v, code %d", replicas, code)
+	if replicas, code, err := s.roster(t); len(replicas) != 3 || code != 0 {
+		t.Errorf("who has left is still there: %v, code %d, %v", replicas, code, err)
 	}
 	s.awaitRoster(t, "those who are silent to be forgotten", 1)
 	paused.signal(syscall.SIGCONT)

@@ -40,6 +40,7 @@ Exit code 0: all agree. 1: there is drift, or the store does not answer.`,
 			if config.Store.URL == "memory:" {
 				return errors.New("store.url is memory:, which a replica shares with nobody; name the Redis that the replicas use")
 			}
+			config.Store.Timeout = max(config.Store.Timeout, commandTimeout)
 			var current atomic.Pointer[authsvc.Config]
 			current.Store(config)
 			store, err := openStore(config, &current, prometheus.NewRegistry())
