@@ -58,8 +58,11 @@ func (m *Manager) note(ctx context.Context, s Session) error {
 // Errors mean that some sessions may live on: the caller must say so, and may call again.
 func (m *Manager) EndGroup(ctx context.Context, g Group) (found int, err error) {
 	names := m.names(g)
-	if err := m.mark(ctx, g.Kind, names[0]); err != nil {
-		return 0, fmt.Errorf("mark %s as ended: %w", g.Kind, err)
+	// Under each key: whoever stores the session may not have the one that signs here, as while a key is rolled out and a command ends sessions.
+	for _, name := range names {
+		if err := m.mark(ctx, g.Kind, name); err != nil {
+			return 0, fmt.Errorf("mark %s as ended: %w", g.Kind, err)
+		}
 	}
 	for _, name := range names {
 		list := IndexName{g.Kind, name}

@@ -233,3 +233,23 @@ func TestEndSession(t *testing.T) {
 		t.Errorf("an index that does not answer: error %v, lives %v", err, lives(t, m, other))
 	}
 }
+
+// TestEndGroupWithAKeyTooMany: whoever ends sessions may hold a key that the replica of a login under way does not have yet.
+func TestEndGroupWithAKeyTooMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(nil)
+		replica, _ := listing(t, store, 1)
+		command, _ := listing(t, store, 2, 1)
+		began := time.Now()
+		_, s, err := replica.Begin(t.Context(), session.Session{Issuer: jane.Issuer, Subject: jane.Subject}, janesTokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := command.EndGroup(t.Context(), userOf(jane.Issuer, jane.Subject)); err != nil {
+			t.Fatal(err)
+		}
+		if ended, err := replica.Ended(t.Context(), s, began); !ended || err != nil {
+			t.Errorf("the replica takes the login for %v, %v", ended, err)
+		}
+	})
+}
