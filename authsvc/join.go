@@ -128,7 +128,8 @@ func (j *joining) announce(ctx context.Context) ([]replica, error) {
 		j.startedAt.Store(j.store.Now().UnixMilli())
 	}
 	if j.admitted || closed {
-		return roster, j.follow(ctx, roster)
+		_, err := j.follow(ctx, roster)
+		return roster, err
 	}
 	if j.lacks, err = j.lackedKeys(ctx); err != nil {
 		return nil, err
@@ -136,14 +137,22 @@ func (j *joining) announce(ctx context.Context) ([]replica, error) {
 	if j.held = j.candidate(identity, false).heldBackBy(roster); len(j.held) > 0 {
 		return roster, nil
 	}
-	if err := j.follow(ctx, roster); err != nil {
+	if _, err := j.follow(ctx, roster); err != nil {
 		return nil, err
 	}
 	if roster, err = j.say(ctx, identity, true); err != nil {
 		return nil, err
 	}
+	if j.lacks, err = j.lackedKeys(ctx); err != nil { // again: whoever did not know of this replica before has left its marks by now
+		return nil, err
+	}
 	if j.held = j.candidate(identity, true).heldBackBy(roster); len(j.held) > 0 {
 		return j.say(ctx, identity, false)
+	}
+	if settled, err := j.follow(ctx, roster); err != nil {
+		return nil, err
+	} else if !settled {
+		return j.say(ctx, identity, false) // somebody came in between; the next heartbeat begins anew
 	}
 	j.admitted = true
 	for _, key := range j.lacks {
@@ -153,12 +162,14 @@ func (j *joining) announce(ctx context.Context) ([]replica, error) {
 }
 
 // follow makes this replica sign and write what all others read that take requests. That there is no common key is drift, and told as such.
-func (j *joining) follow(ctx context.Context, roster []replica) error {
+// It reports whether all that is done.
+func (j *joining) follow(ctx context.Context, roster []replica) (settled bool, err error) {
 	others := slices.DeleteFunc(slices.Clone(roster), func(r replica) bool { return r.ID == j.id || !r.Ready })
-	if err := j.agree(ctx, others); !errors.Is(err, session.ErrNoCommonKey) {
-		return err
+	settled, err = j.agree(ctx, others)
+	if errors.Is(err, session.ErrNoCommonKey) {
+		err = nil
 	}
-	return nil
+	return settled, err
 }
 
 // candidate is what this replica knows of itself while it is not admitted.
@@ -189,7 +200,7 @@ func (s *Service) self(identity storeIdentity, ready bool) replica {
 	prints := fingerprint(site.config, site.keyring, identity.Salt[:])
 	return replica{ID: s.id, announcement: announcement{
 		Version: s.version, Started: s.startedAt.Load(), Ready: ready, Generation: site.config.ConfigGeneration,
-		Reads: session.RecordFormat, Writes: int(s.formatToWrite()),
+		Reads: session.RecordFormat, Writes: int(s.formatToAnnounce()),
 		Store: identity.ID, Keys: prints.Keys, Settings: prints.Settings, Secrets: prints.Secrets, Elsewhere: s.elsewhere.all(),
 	}}
 }

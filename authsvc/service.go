@@ -2,10 +2,10 @@ package authsvc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,8 +69,10 @@ type Service struct {
 	crossed     chan struct{} // tells Join that elsewhere has changed
 
 	recordFormat atomic.Uint32 // that every replica reads; 0 until this one knows of the others
+	writing      atomic.Uint32 // the format that this one writes
 	swapping     sync.Mutex    // held by who puts another site in the place of this one
 	rings        [][]string    // of the other replicas, when agree was told last
+	marked       string        // the key that agree marked last
 }
 
 // New makes a service. It asks nobody anything yet. Errors: a file that the configuration names cannot be used, or a
@@ -122,8 +124,8 @@ func cacheBytes() uint64 {
 }
 
 // ReplaceSecrets takes the key ring and the client secret from a configuration that is otherwise the one in use. Requests
-// under way end with the old ones. Which key signs is the first that every other replica has. Errors, after which all old ones
-// stay: *KeyNeededError and ErrKeysUnknown, when it is too early, and the same configuration may be taken later; else as New.
+// under way end with the old ones. The key that signs goes on to do so until the other replicas are known to have the new ones. Errors, after
+// which all old ones stay: *KeyNeededError and ErrKeysUnknown, when it is too early, and the same configuration may be taken later; else as New.
 func (s *Service) ReplaceSecrets(ctx context.Context, c *Config) error {
 	s.swapping.Lock()
 	defer s.swapping.Unlock()
@@ -132,11 +134,12 @@ func (s *Service) ReplaceSecrets(ctx context.Context, c *Config) error {
 	if err != nil {
 		return fmt.Errorf("replace secrets: %w", err)
 	}
+	signer := keyPrints(old.keyring)[old.keyring.Signer()]
+	if position := slices.Index(keyPrints(keyring), signer); position >= 0 {
+		keyring = keyring.SignWith(position)
+	}
 	site, err := newSite(c, keyring, s, old.provider.discovered)
 	if err != nil {
-		return fmt.Errorf("replace secrets: %w", err)
-	}
-	if site, err = s.withCommonSigner(site); err != nil && !errors.Is(err, session.ErrNoCommonKey) {
 		return fmt.Errorf("replace secrets: %w", err)
 	}
 	if err := mayFollow(ctx, old, site); err != nil {

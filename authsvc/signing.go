@@ -10,30 +10,42 @@ import (
 	"authsvc/session"
 )
 
-// agree makes this replica sign with the first key, and write the latest format of records, that all others can read. Errors: session.ErrNoCommonKey,
-// when there is none and the former key signs on; any other means that the store could not be told, and that the former key signs on.
-func (s *Service) agree(ctx context.Context, others []replica) error {
+// agree makes this replica sign with the first key, and write the latest format of records, that all others can read. It goes over to another key, or
+// to a later format, in two steps: first it tells, by the key's mark and by what it announces next, and only when it is called again with a roster
+// that was read later, it does so. Whoever could not read it is on that roster, or has been told before being admitted. It reports whether
+// there is no second step to come. Errors: session.ErrNoCommonKey, when there is none and the former key signs on; any other means that the
+// store could not be told, and that the former key signs on.
+func (s *Service) agree(ctx context.Context, others []replica) (settled bool, err error) {
 	s.swapping.Lock()
 	defer s.swapping.Unlock()
 	formats, rings := make([]int, len(others)), make([][]string, len(others))
 	for i, other := range others {
 		formats[i], rings[i] = other.Reads, other.Keys
 	}
-	s.recordFormat.Store(uint32(session.FormatToWrite(formats...)))
+	announced := s.formatToAnnounce()
+	next := session.FormatToWrite(formats...)
+	s.recordFormat.Store(uint32(next))
+	s.writing.Store(uint32(min(next, announced)))
 	s.rings = rings
 
 	old := s.site.Load()
-	site, err := s.withCommonSigner(old)
-	if err != nil && !errors.Is(err, session.ErrNoCommonKey) {
-		return err
+	site, none := s.withCommonSigner(old)
+	if none != nil && !errors.Is(none, session.ErrNoCommonKey) {
+		return false, none
 	}
 	if err := site.sessions.MarkSigner(ctx); err != nil {
-		return err
+		return false, fmt.Errorf("before signing: %w", err)
 	}
+	signer := keyPrints(site.keyring)[site.keyring.Signer()]
+	if site != old && s.marked != signer {
+		s.marked = signer
+		return false, old.sessions.MarkSigner(ctx)
+	}
+	s.marked = signer
 	if s.site.Store(site); site != old {
 		s.log.Info().Int("key", site.keyring.Signer()+1).Msg("another key of the ring signs now")
 	}
-	return err
+	return next <= announced, none
 }
 
 // withCommonSigner returns the site, or one like it, that signs with the first key that all other replicas hold. Errors: ErrNoCommonKey, with the
@@ -46,9 +58,14 @@ func (s *Service) withCommonSigner(site *site) (*site, error) {
 	return newSite(site.config, site.keyring.SignWith(position), s, site.provider.discovered)
 }
 
-// formatToWrite is the format of records that every replica reads. Until this one knows of the others, it is the oldest.
-func (s *Service) formatToWrite() byte {
+// formatToAnnounce is the format of records that every replica reads, as far as this one knows. Before it knows of any other it is the oldest.
+func (s *Service) formatToAnnounce() byte {
 	return max(byte(s.recordFormat.Load()), session.OldestRecordFormat)
+}
+
+// formatToWrite is the format that this replica writes: that one, once it was announced.
+func (s *Service) formatToWrite() byte {
+	return max(byte(s.writing.Load()), session.OldestRecordFormat)
 }
 
 // KeyNeededError says that a key cannot leave the ring, because sessions live, or may, that it signed.

@@ -28,17 +28,35 @@ func (s *Service) announced() replica { return s.self(storeIdentity{}, true) }
 // meet tells every replica of the others, as their heartbeats do.
 func (r *rig) meet() {
 	r.t.Helper()
-	for _, s := range r.replicas {
-		var others []replica
-		for _, other := range r.replicas {
-			if other != s {
-				others = append(others, other.announced())
-			}
-		}
-		if err := s.agree(r.t.Context(), others); err != nil {
-			r.t.Fatal(err)
+	for range 2 { // what is new is told, and then done
+		for _, s := range r.replicas {
+			r.hears(s)
 		}
 	}
+}
+
+// hears tells a replica of the others once.
+func (r *rig) hears(s *Service) (settled bool) {
+	r.t.Helper()
+	var others []replica
+	for _, other := range r.replicas {
+		if other != s {
+			others = append(others, other.announced())
+		}
+	}
+	settled, err := s.agree(r.t.Context(), others)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return settled
+}
+
+// hearsOf tells a replica of these twice.
+func (r *rig) hearsOf(s *Service, others ...replica) error {
+	r.t.Helper()
+	s.agree(r.t.Context(), others)
+	_, err := s.agree(r.t.Context(), others)
+	return err
 }
 
 // signing checks which of the keys signs at each replica.
@@ -177,10 +195,15 @@ func TestKeyFirstAtOnce(t *testing.T) {
 	r.meet()
 	r.signing("two have it", 1, 1, 1)
 	exchange(2, 2, 1)
-	r.signing("all have it, and two do not know", 1, 1, 2)
-	if !r.marked(2) {
-		t.Error("a key signs without a mark")
+	r.signing("all have it, and nobody knows", 1, 1, 1)
+	if r.hears(r.replicas[2]) || !r.marked(2) {
+		t.Error("a key begins to sign that has no mark, or nobody is told that it shall")
 	}
+	r.signing("one knows, and has told", 1, 1, 1)
+	if !r.hears(r.replicas[2]) {
+		t.Error("there is more to come")
+	}
+	r.signing("one knows, and nobody spoke against it", 1, 1, 2)
 	b := r.browser()
 	b.signIn()
 	r.everywhere(b.sessionCookie(), http.StatusOK)
@@ -188,29 +211,20 @@ func TestKeyFirstAtOnce(t *testing.T) {
 	r.signing("all know", 2, 2, 2)
 	old := r.replicas[0].announced()
 	old.Keys = old.Keys[1:]
-	if err := r.replicas[0].agree(t.Context(), []replica{old}); err != nil {
+	if err := r.hearsOf(r.replicas[0], old); err != nil {
 		t.Fatal(err)
 	}
 	r.signing("one comes with the old key alone", 1, 2, 2)
 	r.everywhere(b.sessionCookie(), http.StatusOK)
 
-	// What the store cannot be told does not begin to sign.
-	r.advance(time.Minute)
-	r.store.refuse("claim", "replace")
-	if err := r.replicas[2].ReplaceSecrets(t.Context(), r.replicas[2].withKeys(1, 2)); !errors.Is(err, ErrKeysUnknown) {
-		t.Errorf("another signing key while the store is down: %v", err)
-	}
-	r.store.refuse()
-	r.signing("another signing key while the store is down", 1, 2, 2)
-
 	// With nothing in common the key that signed goes on, and it is told. When the store cannot be told, too.
-	if err := r.replicas[0].agree(t.Context(), []replica{{}}); !errors.Is(err, session.ErrNoCommonKey) {
+	if err := r.hearsOf(r.replicas[0], replica{}); !errors.Is(err, session.ErrNoCommonKey) {
 		t.Errorf("nothing in common: %v", err)
 	}
 	r.signing("nothing in common", 1, 2, 2)
 	r.advance(time.Minute)
 	r.store.refuse("replace")
-	if err := r.replicas[0].agree(t.Context(), nil); !errors.Is(err, errStoreDown) {
+	if err := r.hearsOf(r.replicas[0]); !errors.Is(err, errStoreDown) {
 		t.Errorf("the store is down: %v", err)
 	}
 	r.signing("the store is down", 1, 2, 2)
@@ -219,10 +233,11 @@ func TestKeyFirstAtOnce(t *testing.T) {
 	r.signing("the store is back", 2, 2, 2)
 }
 
-// TestFormatToWrite: until a replica knows of the others it writes what the release before reads, and from then on what all read.
+// TestFormatToWrite: until a replica knows of the others it writes what the release before reads, and from then on what all read. A later
+// one is announced first.
 func TestFormatToWrite(t *testing.T) {
-	s := newRig(t, 1, nil).replicas[0]
-	s.recordFormat.Store(0)
+	r := newRig(t, 1, nil)
+	s := r.replicas[0]
 	for _, tt := range []struct {
 		others []int // the latest format that each of them reads
 		want   byte
@@ -232,16 +247,21 @@ func TestFormatToWrite(t *testing.T) {
 		{[]int{session.RecordFormat, session.OldestRecordFormat}, session.OldestRecordFormat},
 		{[]int{0}, session.OldestRecordFormat},
 	} {
-		if got := s.formatToWrite(); s.recordFormat.Load() == 0 && got != session.OldestRecordFormat {
-			t.Errorf("before it knows of others: %d", got)
-		}
+		before := s.formatToWrite()
 		var others []replica
 		for _, reads := range tt.others {
 			other := s.announced()
 			other.Reads = reads
 			others = append(others, other)
 		}
-		if err := s.agree(t.Context(), others); err != nil {
+		settled, err := s.agree(t.Context(), others)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.formatToWrite(); got != min(before, tt.want) || settled != (tt.want <= before) || s.formatToAnnounce() != tt.want {
+			t.Errorf("%v: at first %d, announced %d, settled %t", tt.others, got, s.formatToAnnounce(), settled)
+		}
+		if _, err := s.agree(t.Context(), others); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.site.Load().sessions.Format(); got != tt.want {
