@@ -87,13 +87,7 @@ func TestReplicaKilled(t *testing.T) {
 	check(t, f.stop())
 	t.Logf("%d pages, all came", f.opened.Load())
 	// A login needs no particular replica either.
-	storetest.WaitFor(t, "nginx to ask the first replica again", func() error {
-		answer, err := s.visitor("alice").send(http.MethodGet, "/signed_out", nil)
-		if by := answer.header.Get(answeredBy); err == nil && by != s.replicas[0].address {
-			err = fmt.Errorf("%s answered", by)
-		}
-		return err
-	})
+	s.nginxAsks(s.replicas[0])
 	s.replicas[1].kill()
 	for range 3 {
 		s.visitor("alice").signIn()
@@ -132,6 +126,18 @@ func TestDrain(t *testing.T) {
 	t.Logf("%d pages, all came", f.opened.Load())
 }
 
+// nginxAsks waits until nginx gives a replica requests, which it does again a second after it has found it gone.
+func (s *stack) nginxAsks(r *replica) {
+	s.t.Helper()
+	storetest.WaitFor(s.t, "nginx to ask "+r.address, func() error {
+		answer, err := s.visitor("alice").send(http.MethodGet, "/signed_out", nil)
+		if by := answer.header.Get(answeredBy); err == nil && by != r.address {
+			err = fmt.Errorf("%s answered", by)
+		}
+		return err
+	})
+}
+
 // TestRollingRestart: all replicas are replaced one by one, as by a release, while people work and their tokens fall due. Nobody notices.
 func TestRollingRestart(t *testing.T) {
 	s := newStack(t, options{replicas: 3, settings: map[string]string{"shutdown.delay": "500ms", "session.refresh_before": "1s"}})
@@ -147,6 +153,7 @@ func TestRollingRestart(t *testing.T) {
 			f.more(t, 100)
 			leaving.start()
 			leaving.awaitReady()
+			s.nginxAsks(leaving)
 		}
 	}
 	f.more(t, 100)
