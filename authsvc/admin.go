@@ -49,7 +49,7 @@ func (s *Service) readyz(w http.ResponseWriter, r *http.Request) {
 		} else {
 			state.Failing["store"] = "the store has not been reached yet; see the log"
 		}
-	} else if standing := s.standing.Load(); standing != nil && standing.Err != nil {
+	} else if s.standing.Load().Err != nil {
 		state.Degraded["roster"] = "the other replicas cannot be asked whether they agree; see the log"
 	}
 	if _, err := s.site.Load().provider.ready(); err != nil {
@@ -70,7 +70,7 @@ func (s *Service) heldBack() string {
 	switch older := s.elsewhere.older(); {
 	case older != nil:
 		return drift{driftStore: {older.ID}}.String() + ": it uses another Redis, database or prefix, and is older"
-	case standing == nil || standing.Opened:
+	case standing.Opened:
 		return ""
 	case len(standing.HeldBack) > 0:
 		return standing.HeldBack.String()

@@ -34,6 +34,8 @@ func TestReadiness(t *testing.T) {
 	discovered := func(s *Service) *Service { run(t, s); return s }
 	draining := discovered(r.another(config, r.store))
 	draining.Drain()
+	newcomer := discovered(r.another(config, r.store))
+	newcomer.standing.Store(&standing{})
 	tests := []struct {
 		name          string
 		service       *Service
@@ -47,6 +49,7 @@ func TestReadiness(t *testing.T) {
 		{"store never reached", discovered(r.another(config, unreachedStore{r.store})), false, 503, 503, []string{"store"}, nil},
 		{"provider not discovered", r.another(config, r.store), false, 200, 503, nil, []string{"provider"}},
 		{"provider and store down", r.another(config, r.store), true, 200, 503, nil, []string{"provider", "store"}},
+		{"has not asked the others", newcomer, false, 503, 503, []string{"drift"}, nil},
 		{"draining", draining, false, 503, 503, []string{"draining"}, nil},
 		{"draining, and store down", draining, true, 503, 503, []string{"draining"}, []string{"store"}},
 	}

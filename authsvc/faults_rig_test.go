@@ -62,6 +62,7 @@ func (r *rig) another(config *Config, store Backend) *Service {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	service.standing.Store(&standing{Admitted: true, Opened: true}) // it has asked nobody
 	return service
 }
 

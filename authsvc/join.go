@@ -37,7 +37,6 @@ type standing struct {
 // all must, or after a second in which the store did not answer; closed while it differs, or is on another store than an older one.
 func (s *Service) Join(ctx context.Context, gate func(open bool)) {
 	j := &joining{Service: s, began: time.Now(), retry: joinRetryMin}
-	s.standing.Store(&standing{})
 	s.startedAt.Store(s.store.Now().UnixMilli())
 	s.roster.Store(&[]replica{s.self(storeIdentity{}, false)}) // until the others are known
 	for ctx.Err() == nil {

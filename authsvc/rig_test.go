@@ -88,6 +88,7 @@ func newRig(t *testing.T, replicas int, configure func(*Config)) *rig {
 		if err != nil {
 			t.Fatal(err)
 		}
+		service.standing.Store(&standing{Admitted: true, Opened: true}) // it has asked nobody
 		run(t, service)
 		r.replicas = append(r.replicas, service)
 	}

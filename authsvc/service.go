@@ -63,7 +63,7 @@ type Service struct {
 	id, version string
 	startedAt   atomic.Int64 // as announced
 	storeIDs    storeIDs
-	standing    atomic.Pointer[standing]  // nil until Join
+	standing    atomic.Pointer[standing]
 	roster      atomic.Pointer[[]replica] // as it was at the last heartbeat; nil before the first
 	elsewhere   elsewhere
 	crossed     chan struct{} // tells Join that elsewhere has changed
@@ -91,6 +91,7 @@ func New(o Options) (*Service, error) {
 		TTL: o.Config.Session.CacheTTL, Stale: o.Config.Session.ServeStale, Bytes: cacheBytes(),
 		Report: s.metrics.countCache, Back: s.journal.Replay,
 	})
+	s.standing.Store(&standing{}) // not ready until Join says otherwise
 	s.stock = &stock{counter: o.Store}
 	o.Metrics.MustRegister(s.stock)
 	keyring, err := newKeyring(o.Config)

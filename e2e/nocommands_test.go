@@ -36,7 +36,7 @@ func byItself(c storetest.Command) bool {
 		return true
 	}
 	return slices.ContainsFunc(c.Args, func(arg string) bool {
-		return strings.HasPrefix(arg, "authsvc:count:") || strings.HasPrefix(arg, "authsvc:selftest:") || ofReplicas(arg)
+		return strings.HasPrefix(arg, "authsvc:count:") || strings.HasPrefix(arg, "authsvc:selftest:") || strings.HasPrefix(arg, "authsvc:key:") || ofReplicas(arg)
 	})
 }
 
