@@ -136,10 +136,14 @@ func (c *crowd) everybodyPasses(t *testing.T, name string, since time.Time) {
 	})
 	t.Logf("%s: everybody passes %v after its end", name, time.Since(since))
 	for i := range c.visitors {
-		answer, err := c.page(i)
-		if err != nil || answer.status != http.StatusOK {
-			t.Errorf("through nginx: %v, %v", answer, err)
-		}
+		// On a machine that has other work a Redis that is well misses its 100 ms now and then.
+		storetest.WaitFor(t, "somebody to pass through nginx", func() error {
+			answer, err := c.page(i)
+			if err == nil && answer.status != http.StatusOK {
+				err = fmt.Errorf("%v", answer)
+			}
+			return err
+		})
 	}
 }
 
