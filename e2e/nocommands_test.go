@@ -29,7 +29,7 @@ func quiet(t *testing.T, m *storetest.Monitor, what string) {
 }
 
 // byItself reports whether a replica asks this of the store without being asked: the time, whether it is there, what it is, to be told of
-// changes, who else runs, the counts of what happened in the second before, and at its start what it may do.
+// changes, who else runs, which keys count, the counts of what happened in the second before, and at its start what it may do.
 func byItself(c storetest.Command) bool {
 	switch strings.ToUpper(c.Args[0]) {
 	case "TIME", "PING", "INFO", "HELLO", "CLIENT":

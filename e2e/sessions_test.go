@@ -132,7 +132,7 @@ func TestSessionsCommands(t *testing.T) {
 		t.Errorf("after revoke --all: %v, %d records", got, s.records())
 	}
 	storetest.WaitFor(t, "none to be counted", func() error { return s.counted(0, 0) })
-	alices[0].signIn() // whoever was signed out may sign in again
+	bob.signIn() // whoever was signed out may sign in again
 }
 
 // counted checks what "sessions stats" tells.
