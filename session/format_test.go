@@ -70,7 +70,7 @@ func TestManagerWritesTheFormatThatItIsTold(t *testing.T) {
 		t.Errorf("with another format in its header: %v", err)
 	}
 	m.Format = nil
-	if token, _, err = m.Begin(t.Context(), Session{Subject: "jane"}, Tokens{}); err != nil || store.identity[0] != RecordFormat {
+	if _, _, err = m.Begin(t.Context(), Session{Subject: "jane"}, Tokens{}); err != nil || store.identity[0] != RecordFormat {
 		t.Errorf("without others: format %d, %v", store.identity[0], err)
 	}
 }
