@@ -155,28 +155,3 @@ func (s *stack) bothAnswer() {
 		return fmt.Errorf("it asked %v, %v", seen, err)
 	})
 }
-
-// TestReplicasRestart restarts every replica, one after the other, under load: no check fails.
-func TestReplicasRestart(t *testing.T) {
-	const people = 40
-	s := newStack(t, options{replicas: 3, provider: withResidents(people, nil), settings: map[string]string{"shutdown.delay": "1s"}})
-	p := s.settle(people, 12*time.Hour, throughGateway)
-	for range 2 {
-		for _, r := range s.replicas {
-			r.becomes("")
-			r.awaitReady()
-			s.bothAnswer()
-			s.newcomer("alice")
-			p.round(t)
-		}
-	}
-	check(t, p.stop())
-	late := int64(0) // where the store's time was up, which a busy machine makes of nothing
-	for _, r := range s.replicas {
-		late += int64(strings.Count(r.log.String(), `"outcome":"unavailable","reason":"store"`))
-	}
-	if n := p.unsure.Load(); n > late {
-		t.Errorf("%d checks failed, %d of them because the store was late", n, late)
-	}
-	t.Logf("%d checks while 6 replicas were restarted, none failed because of that; the store was late for %d", p.asked.Load(), late)
-}

@@ -110,12 +110,16 @@ func (p *residents) wrong() error {
 	return nil
 }
 
+// signIn begins a new session. A login whose answer was lost may end at the page by the session that there is still, and is tried again when
+// that is over.
 func (p *residents) signIn(r *resident) error {
-	begun := time.Now()
+	begun, before := time.Now(), r.cookie(sessionCookie)
 	if err := r.signInAgain("/page"); err != nil {
 		return err
 	}
-	r.until = begun.Add(p.life)
+	if r.cookie(sessionCookie) != before {
+		r.until = begun.Add(p.life)
+	}
 	return nil
 }
 
