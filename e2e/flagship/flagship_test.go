@@ -11,7 +11,7 @@ import (
 
 func TestChoose(t *testing.T) {
 	for only, want := range map[string]string{"": "2 3 4 5 6 7 8 9 10 11", "4,7": "4 7", "1,2": "2", "12": "error", "4,": "error"} {
-		chosen, err := choose(flags{users: fewest, slowUsers: 1, only: only})
+		chosen, err := choose(flags{users: fewest, slowUsers: 1, atOnce: 1, only: only})
 		var numbers []string
 		for _, s := range chosen {
 			numbers = append(numbers, s.number)
@@ -20,7 +20,7 @@ func TestChoose(t *testing.T) {
 			t.Errorf("-only %q: %q, %v; want %q", only, got, err, want)
 		}
 	}
-	if _, err := choose(flags{users: 1, slowUsers: 1}); err == nil {
+	if _, err := choose(flags{users: 1, slowUsers: 1, atOnce: 1}); err == nil {
 		t.Error("one person passes")
 	}
 }

@@ -14,25 +14,38 @@ import (
 )
 
 const (
-	// Few people leave the machine idle most of the time, while tokens and leases run out: then some scenarios run at once.
-	fewPeople  = 1000
-	atOnceThen = 3
+	// fewPeople leave the machine idle most of the time, while tokens and leases run out, so that several scenarios can run at once.
+	fewPeople = 1000
 	// tries is how often a scenario is tried in all that fails while the machine is too busy to prove anything.
 	tries = 3
 )
 
-// runAll runs the scenarios, some of them at once, and returns their rows by number; those so far, where something fails. Those that failed while
-// the machine was too busy to prove anything are tried again when all others are done, one at a time.
+// runAll runs the scenarios, first those with many people one by one, then the others, some at once, and returns their rows by number; those so
+// far, where something fails. What failed while the machine was too busy to prove anything is tried again at the end, one by one.
 func runAll(ctx context.Context, o flags, dir string, chosen []scenario, say func(string, ...any)) (rows []*row, err error) {
-	atOnce := o.atOnce
-	if atOnce == 0 && o.users <= fewPeople {
-		atOnce = atOnceThen
-	}
 	say("for each scenario: redis-server, a provider, %d replicas of authsvc, nginx and an application", replicaCount)
-	for try := 1; len(chosen) > 0 && err == nil; try++ {
-		var done []*row
-		done, chosen, err = runOnce(ctx, o, dir, chosen, max(atOnce, 1), try, say)
-		rows, atOnce = append(rows, done...), 1
+	var many, few, again []scenario
+	for _, s := range chosen {
+		if s.people(o) > fewPeople {
+			many = append(many, s)
+		} else {
+			few = append(few, s)
+		}
+	}
+	turn := func(scenarios []scenario, atOnce, try int) {
+		if err == nil {
+			var done []*row
+			var inconclusive []scenario
+			done, inconclusive, err = runOnce(ctx, o, dir, scenarios, atOnce, try, say)
+			rows, again = append(rows, done...), append(again, inconclusive...)
+		}
+	}
+	turn(many, 1, 1)
+	turn(few, o.atOnce, 1)
+	for try := 2; try <= tries; try++ {
+		failed := again
+		again = nil
+		turn(failed, 1, try)
 	}
 	slices.SortFunc(rows, func(a, b *row) int {
 		return cmp.Or(cmp.Compare(scenarioOf(a), scenarioOf(b)), strings.Compare(a.Number, b.Number))

@@ -69,8 +69,8 @@ func main() {
 	}
 	set.StringVar(&o.program, "authsvc", "", "path of an authsvc that is built already; empty: build it")
 	set.IntVar(&o.users, "users", 15000, "people of the first two scenarios; the others take fewer")
-	set.IntVar(&o.slowUsers, "slow-users", 1000, "people of the third scenario, at most as many as -users")
-	set.IntVar(&o.atOnce, "at-once", 0, "scenarios at once, each with parts of its own; 0: 3 of them with up to 1,000 users, else 1")
+	set.IntVar(&o.slowUsers, "slow-users", 3000, "people of the third scenario, at most as many as -users")
+	set.IntVar(&o.atOnce, "at-once", 3, "scenarios at once, each with parts of its own; one with more than 1,000 people runs alone")
 	set.StringVar(&o.only, "only", "", "numbers of scenarios, as in 2,4; empty: all")
 	set.StringVar(&o.json, "json", "", "file to write the rows to, as JSON")
 	set.BoolVar(&o.keep, "keep", false, "keep the folder with what the parts wrote, which is kept anyway when a row fails")
@@ -102,8 +102,8 @@ const fewest = 100
 
 // choose returns the scenarios that the flags ask for.
 func choose(o flags) ([]scenario, error) {
-	if o.users < fewest || o.slowUsers < 1 || o.atOnce < 0 {
-		return nil, fmt.Errorf("-users: at least %d, so that every accident meets somebody; -slow-users: at least 1; -at-once: at least 0", fewest)
+	if o.users < fewest || o.slowUsers < 1 || o.atOnce < 1 {
+		return nil, fmt.Errorf("-users: at least %d, so that every accident meets somebody; -slow-users: at least 1; -at-once: at least 1", fewest)
 	}
 	if o.only == "" {
 		return scenarios, nil
