@@ -171,9 +171,10 @@ func (f *flagship) hangUp(ctx context.Context, people []*person) error {
 	r.LoggedOut = len(f.loggedOut(ctx, people))
 	f.settled(ctx)
 	r.note("%s of %s requests were given up", thousands(t.hungUp), thousands(parallel*n))
+	r.Grants, r.Reuse = f.grants(b), f.reuses(b) // with those of people who had hung up before nginx came to their requests
 	r.expect("records", r.Records, n)
-	r.expect("refresh grants", f.grants(b), n)
-	r.expect("reuse rejections", f.reuses(b), 0)
+	r.expect("refresh grants", r.Grants, n)
+	r.expect("reuse rejections", r.Reuse, 0)
 	r.expect("logged out", r.LoggedOut, 0)
 	r.expect("answers other than 200", r.Non200, 0)
 	if t.hungUp == 0 {
