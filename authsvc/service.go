@@ -71,7 +71,6 @@ type Service struct {
 	recordFormat atomic.Uint32 // that every replica reads; 0 until this one knows of the others
 	writing      atomic.Uint32 // the format that this one writes
 	swapping     sync.Mutex    // held by who puts another site in the place of this one
-	rings        [][]string    // of the other replicas, when agree was told last
 	marked       string        // the key that agree marked last
 }
 

@@ -26,10 +26,9 @@ func (s *Service) agree(ctx context.Context, others []replica) (settled bool, er
 	next := session.FormatToWrite(formats...)
 	s.recordFormat.Store(uint32(next))
 	s.writing.Store(uint32(min(next, announced)))
-	s.rings = rings
 
 	old := s.site.Load()
-	site, none := s.withCommonSigner(old)
+	site, none := s.withCommonSigner(old, rings)
 	if none != nil && !errors.Is(none, session.ErrNoCommonKey) {
 		return false, none
 	}
@@ -48,10 +47,10 @@ func (s *Service) agree(ctx context.Context, others []replica) (settled bool, er
 	return next <= announced, none
 }
 
-// withCommonSigner returns the site, or one like it, that signs with the first key that all other replicas hold. Errors: ErrNoCommonKey, with the
+// withCommonSigner returns the site, or one like it, that signs with the first key that is on all the rings. Errors: ErrNoCommonKey, with the
 // site as it was.
-func (s *Service) withCommonSigner(site *site) (*site, error) {
-	position, err := session.CommonKey(keyPrints(site.keyring), s.rings...)
+func (s *Service) withCommonSigner(site *site, rings [][]string) (*site, error) {
+	position, err := session.CommonKey(keyPrints(site.keyring), rings...)
 	if err != nil || position == site.keyring.Signer() {
 		return site, err
 	}
