@@ -106,11 +106,13 @@ func TestRefreshWithoutIDToken(t *testing.T) {
 		t.Errorf("headers %v", reply.Header)
 	}
 	r.provider.BeHonest()
+	r.landed()
 	r.advance(6 * time.Minute)
 	if b.passes(alicesGroups).Header.Get(accessHeader) == "" {
 		t.Error("no new access token")
 	}
 	r.provider.EditIDToken(func(_, claims map[string]any) { claims["sub"] = "mallory" })
+	r.landed()
 	r.advance(6 * time.Minute)
 	if b.passes(alicesGroups).Header.Get(accessHeader) != "" {
 		t.Error("an ID token of somebody else was accepted after all that")
