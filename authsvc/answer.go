@@ -2,33 +2,68 @@ package authsvc
 
 import (
 	"net/http"
+	"strconv"
+	"time"
+
+	"authsvc/authsvc/pages"
 )
 
-// retryAfter is what a 503 tells clients to wait, in seconds: a store is back soon or not at all.
-const retryAfter = "2"
+// retryDelay is what a 503 tells clients to wait: a store is back soon or not at all. retryAfter is the header's value.
+const retryDelay = 2 * time.Second
 
-// answer writes a verdict for a gateway that takes exactly 200, 401, 403 and 503: never a redirect, a cookie or a
-// body. A gateway that does not read the body of a check would have to close the connection, so the
-// length is always told as 0. asked is the address that a 401 offers to come back to; "" when it is unknown.
-func answer(w http.ResponseWriter, site *site, d decision, asked string) {
+var retryAfter = strconv.Itoa(int(retryDelay / time.Second))
+
+// answer writes a verdict for the gateways of a dialect. Exactly 200, 401, 403 and 503, with no cookie and no body: a gateway that does not
+// read the body of a check would have to close the connection, so the length is always told as 0. Only where the browser
+// gets the answer as it is, a page load gets what a person can use instead: a 401 is a redirect to the login, and 403 and 503
+// have a page.
+func (s *Service) answer(w http.ResponseWriter, r *http.Request, d dialect, site *site, v decision, a asked) {
+	if v.Outcome != Allow && d.verbatim && isPageLoad(r.Header, a.Method) {
+		s.answerPerson(w, r, site, v, a)
+		return
+	}
 	h := w.Header()
 	h["Content-Length"] = []string{"0"}
-	if d.Outcome != Allow {
+	if v.Outcome != Allow {
 		h["Cache-Control"] = []string{"no-store"}
 	}
-	switch d.Outcome {
+	switch v.Outcome {
 	case Allow:
-		for i, value := range d.Identity {
+		for i, value := range v.Identity {
 			h[site.headers[i].Name] = []string{value}
 		}
 		w.WriteHeader(http.StatusOK)
 	case Login:
-		h["X-Auth-Login-Url"] = []string{site.loginURL(asked)}
+		h["X-Auth-Login-Url"] = []string{site.loginURL(a.url())}
 		w.WriteHeader(http.StatusUnauthorized)
 	case Deny:
 		w.WriteHeader(http.StatusForbidden)
 	default:
 		h["Retry-After"] = []string{retryAfter}
 		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+// answerPerson writes a refusal that a person will see, at the address that they asked for. The buttons name whole addresses, since
+// that address may be of another host than ours.
+func (s *Service) answerPerson(w http.ResponseWriter, r *http.Request, site *site, v decision, a asked) {
+	switch v.Outcome {
+	case Login:
+		redirect(w, http.StatusFound, site.loginURL(a.url()))
+	case Deny:
+		page := pages.Page{Kind: pages.NotAllowed, Action: site.loginURL(a.url())}
+		if a.Scheme+"://"+a.Host == site.origin { // a form of another origin would be refused
+			page.SignOut = site.prefix + "/logout"
+			if meta, err := site.provider.ready(); err == nil && meta.endSession != "" {
+				page.FormTargets = []string{meta.endSession}
+			}
+		}
+		s.writePage(w, r, http.StatusForbidden, page)
+	default:
+		page := pages.Page{Kind: pages.StoreUnavailable, Action: site.returnDefault, RetryAfter: retryDelay}
+		if address := a.url(); site.returns.check(address) == nil {
+			page.Action = address
+		}
+		s.writePage(w, r, http.StatusServiceUnavailable, page)
 	}
 }

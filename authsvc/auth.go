@@ -13,36 +13,25 @@ import (
 // comes within 150 ms whatever the store does: Envoy gives a check 200 ms.
 const verdictTime = 135 * time.Millisecond
 
-// auth is the check that a gateway of nginx' dialect makes for every request.
-func (s *Service) auth(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
-	site := s.site.Load()
-	d := s.verdict(r, site)
+// check is the endpoint at which the gateways of one dialect ask about every request.
+func (s *Service) check(d dialect) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		site := s.site.Load()
+		q := d.question(r, site)
+		verdict := s.verdict(r, site, q)
+		s.answer(w, r, d, site, verdict, q.asked)
 
-	askedURL := ""
-	var unknown error
-	if d.Outcome == Login {
-		var a asked
-		if infoOf(r).trusted {
-			a, unknown = askedOfAuth(r)
-		} else {
-			unknown = errUntrustedPeer
-		}
-		if a.URI != "" {
-			askedURL = a.url()
-		}
+		s.metrics.decisions.WithLabelValues(verdict.Outcome.String(), verdict.Reason).Inc()
+		s.metrics.decisionSeconds.WithLabelValues(verdict.Outcome.String()).Observe(time.Since(start).Seconds())
+		s.logDecision(r, verdict, q.unknown)
 	}
-	answer(w, site, d, askedURL)
-
-	s.metrics.decisions.WithLabelValues(d.Outcome.String(), d.Reason).Inc()
-	s.metrics.decisionSeconds.WithLabelValues(d.Outcome.String()).Observe(time.Since(start).Seconds())
-	s.logDecision(r, d, unknown)
 }
 
 var errUntrustedPeer = errors.New("the asked request is unknown: the peer is not in trusted_proxies")
 
 // verdict says whether the request's browser may pass. It knows no gateway.
-func (s *Service) verdict(r *http.Request, site *site) decision {
+func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
 	defer cancel()
 	d, tokens := s.identify(ctx, site, r)
@@ -51,12 +40,12 @@ func (s *Service) verdict(r *http.Request, site *site) decision {
 		if err := site.sessions.Touch(ctx, *d.Session); err != nil {
 			s.metrics.touchFailures.Inc() // the session is as valid as before
 		}
-		d, tokens = s.renew(r.Context(), site, d, tokens)
+		d, tokens = s.renew(r.Context(), site, d, tokens, q.refreshWait)
 	}
 	if d.Outcome != Allow {
 		return d
 	}
-	d = decide(d.Session, site.groupsClaim, parseNarrowing(r.URL.RawQuery))
+	d = decide(d.Session, site.groupsClaim, parseNarrowing(q.query))
 	if d.Outcome != Allow {
 		return d
 	}
@@ -100,11 +89,11 @@ func (s *Service) identify(ctx context.Context, site *site, r *http.Request) (de
 
 // renew has the session's tokens renewed when they are due, and waits for it only when they have expired. The provider's trouble
 // changes no verdict: the session's claims count until its own end. Only a session that the provider has ended is over.
-func (s *Service) renew(ctx context.Context, site *site, d decision, tokens session.Tokens) (decision, session.Tokens) {
+func (s *Service) renew(ctx context.Context, site *site, d decision, tokens session.Tokens, wait time.Duration) (decision, session.Tokens) {
 	if !site.renewer.Due(*d.Session) {
 		return d, tokens
 	}
-	renewed, tokens, err := site.renewer.Renew(ctx, d.token, *d.Session, tokens, site.refreshWait)
+	renewed, tokens, err := site.renewer.Renew(ctx, d.token, *d.Session, tokens, wait)
 	if err != nil {
 		return decision{Outcome: Login, Reason: "session_revoked"}, session.Tokens{}
 	}

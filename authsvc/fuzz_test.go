@@ -141,7 +141,7 @@ func FuzzAsked(f *testing.F) {
 				r.Header[name] = []string{value}
 			}
 		}
-		a, err := askedOfAuth(r)
+		a, err := askedOfAuth(r, nil)
 		if err != nil {
 			if !errors.Is(err, errRequestUnknown) {
 				t.Fatalf("%v", err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // asked is the request that a gateway asks about: what the browser sent to the application.
@@ -14,8 +15,13 @@ type asked struct {
 	URI    string // path and query as they were sent, starting with a slash
 }
 
-// url returns the asked address.
-func (a asked) url() string { return a.Scheme + "://" + a.Host + a.URI }
+// url returns the asked address, "" when it is unknown.
+func (a asked) url() string {
+	if a.URI == "" {
+		return ""
+	}
+	return a.Scheme + "://" + a.Host + a.URI
+}
 
 // errRequestUnknown says that the gateway did not tell, or not clearly, what was asked. Its message names the
 // directive that is missing or wrong.
@@ -28,7 +34,7 @@ const maxURI = 64 << 10
 // relatives speak. The peer must be a trusted proxy: the caller has checked it. Headers that say the same are fine;
 // headers that disagree, that are repeated or that cannot be parsed make the request unknown. When only the method is missing the
 // address is returned beside the error.
-func askedOfAuth(r *http.Request) (asked, error) {
+func askedOfAuth(r *http.Request, _ *site) (asked, error) {
 	single := headerReader{header: r.Header}
 	var a asked
 	agree := agreement{}
@@ -76,8 +82,70 @@ func askedOfAuth(r *http.Request) (asked, error) {
 	return a, nil
 }
 
+// askedOfForward is askedOfAuth for the dialect of /forward: four headers, each from one place.
+func askedOfForward(r *http.Request, _ *site) (asked, error) {
+	single := headerReader{header: r.Header}
+	var agree agreement
+	a := asked{Method: single.get("X-Forwarded-Method"), URI: single.get("X-Forwarded-Uri")}
+	switch scheme := lowerASCII(single.get("X-Forwarded-Proto")); scheme {
+	case "ws": // Traefik says so of a WebSocket's handshake, where trustForwardHeader is set
+		a.Scheme = "http"
+	case "wss":
+		a.Scheme = "https"
+	default:
+		a.Scheme = scheme
+	}
+	agree.setHost(&a.Host, a.Scheme, single.get("X-Forwarded-Host"), "X-Forwarded-Host")
+	switch {
+	case single.err != nil:
+		return asked{}, single.err
+	case agree.err != nil:
+		return asked{}, agree.err
+	case a.URI == "":
+		return asked{}, fmt.Errorf("%w: X-Forwarded-Uri is missing", errRequestUnknown)
+	case a.Scheme == "":
+		return asked{}, fmt.Errorf("%w: X-Forwarded-Proto is missing", errRequestUnknown)
+	}
+	if err := checkAsked(a); err != nil {
+		return asked{}, err
+	}
+	if a.Method == "" {
+		return a, fmt.Errorf("%w: X-Forwarded-Method is missing", errRequestUnknown)
+	}
+	return a, nil
+}
+
+// askedOfEnvoy is askedOfAuth for the dialect of /envoy/, in which the check is the original request with a prefix to its path. The
+// path is taken from the request line: nothing has decoded or cleaned it. Envoy passes X-Forwarded-Proto only where it is told to,
+// so without it the scheme is that of public_url.
+func askedOfEnvoy(r *http.Request, s *site) (asked, error) {
+	single := headerReader{header: r.Header}
+	var agree agreement
+	uri, below := strings.CutPrefix(r.RequestURI, s.prefix+"/envoy")
+	a := asked{Method: r.Method, URI: uri, Scheme: lowerASCII(single.get("X-Forwarded-Proto"))}
+	if a.Scheme == "" {
+		a.Scheme, _, _ = strings.Cut(s.origin, ":")
+	}
+	agree.setHost(&a.Host, a.Scheme, r.Host, "Host")
+	switch {
+	case single.err != nil:
+		return asked{}, single.err
+	case agree.err != nil:
+		return asked{}, agree.err
+	case !below || uri == "":
+		return asked{}, fmt.Errorf("%w: the request line has no path below %s/envoy; set path_prefix to that", errRequestUnknown, s.prefix)
+	}
+	if err := checkAsked(a); err != nil {
+		return asked{}, err
+	}
+	return a, nil
+}
+
 // checkAsked refuses what no gateway would have let through as it is.
 func checkAsked(a asked) error {
+	if a.Host == "" {
+		return fmt.Errorf("%w: no host is named", errRequestUnknown)
+	}
 	if a.Scheme != "http" && a.Scheme != "https" {
 		return fmt.Errorf("%w: its scheme is neither http nor https", errRequestUnknown)
 	}

@@ -16,7 +16,7 @@ import (
 
 // route is one endpoint below the path of public_url.
 type route struct {
-	path    string
+	path    string   // "/*" at its end takes everything below
 	methods []string // nil means any
 	handle  http.HandlerFunc
 }
@@ -29,8 +29,7 @@ func (s *Service) routes() []route {
 	if s.site.Load().provider.formPost {
 		callback = []string{http.MethodPost}
 	}
-	return []route{
-		{"/auth", nil, s.auth},
+	routes := []route{
 		{"/start", get, s.page(s.start)},
 		{"/sign_in", get, s.page(s.start)},
 		{"/callback", callback, s.page(s.callback)},
@@ -42,6 +41,10 @@ func (s *Service) routes() []route {
 		{"/sessions", getOrPost, s.page(s.sessions)},
 		{"/userinfo", get, s.userinfoJSON},
 	}
+	for path, dialect := range dialects {
+		routes = append(routes, route{path, nil, s.check(dialect)})
+	}
+	return routes
 }
 
 // Handler returns the public handler.
@@ -121,9 +124,9 @@ func (s *Service) recoverPanic(w http.ResponseWriter, r *http.Request) {
 	s.metrics.panics.Inc()
 	s.log.Error().Str("request_id", info.id).Str("endpoint", info.endpoint).
 		Str("panic", panicText(cause)).Bytes("stack", debug.Stack()).Msg("panic")
-	if info.endpoint == "/auth" {
+	if dialect, ok := dialects[info.endpoint]; ok {
 		s.metrics.decisions.WithLabelValues(Unavailable.String(), "panic").Inc()
-		answer(w, s.site.Load(), decision{Reason: "panic"}, "")
+		s.answer(w, r, dialect, s.site.Load(), decision{Reason: "panic"}, asked{})
 		return
 	}
 	s.writePage(w, r, http.StatusInternalServerError, s.homePage(pages.Internal))

@@ -1,0 +1,70 @@
+package authsvc
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// dialect is how a family of gateways asks, and how it takes an answer. Between the two there is one verdict, which does not
+// know who asked.
+type dialect struct {
+	// original reads what was asked. The peer is a trusted proxy: question has checked it.
+	original func(*http.Request, *site) (asked, error)
+	// narrows says that the query is the gateway's and narrows the rules; else it is the visitor's and means nothing to us.
+	narrows bool
+	// verbatim says that the gateway passes a refusal on to the browser as it is: a person gets a login or a page.
+	verbatim bool
+	// mostWait is how long this family may wait for a refresh, if that is less than session.refresh_wait; 0 is no bound.
+	mostWait time.Duration
+}
+
+// dialects are the checks that gateways make, by their routes.
+var dialects = map[string]dialect{
+	// nginx, ingress-nginx, NGINX Gateway Fabric, F5 NGINX Ingress Controller: auth_request, which takes four statuses and no more.
+	"/auth": {original: askedOfAuth, narrows: true},
+	// Traefik's forwardAuth, Caddy's forward_auth.
+	"/forward": {original: askedOfForward, narrows: true, verbatim: true},
+	// Envoy's ext_authz over HTTP, with path_prefix. It gives a check 200 ms, unless told otherwise.
+	"/envoy/*": {original: askedOfEnvoy, verbatim: true, mostWait: 100 * time.Millisecond},
+}
+
+// question is what a verdict is asked, whoever asks.
+type question struct {
+	asked   asked // as far as it is known
+	unknown error // why it is not known, or not whole
+	// query narrows the rules; empty does not.
+	query string
+	// refreshWait is how long the answer may wait for a refresh once the access token has expired.
+	refreshWait time.Duration
+}
+
+// question reads a check.
+func (d dialect) question(r *http.Request, s *site) question {
+	q := question{refreshWait: s.refreshWait, unknown: errUntrustedPeer}
+	if d.narrows {
+		q.query = r.URL.RawQuery
+	}
+	if d.mostWait > 0 {
+		q.refreshWait = min(q.refreshWait, d.mostWait)
+	}
+	if infoOf(r).trusted {
+		q.asked, q.unknown = d.original(r, s)
+	}
+	return q
+}
+
+// namesHTML matches an Accept header that names text/html.
+var namesHTML = regexp.MustCompile(`(?i)(?:^|[ \t,])text/html(?:[ \t,;]|$)`)
+
+// isPageLoad reports whether a browser goes to an address, so that the answer may be a login or a page. Anything else (fetch, XHR,
+// WebSocket, a script) has no use for either. The headers are the visitor's, which gateways pass on; the method is the asked one,
+// "" when it is unknown. The configuration that nginx gets decides alike (nginx/site.conf.tmpl).
+func isPageLoad(h http.Header, method string) bool {
+	if mode := strings.Join(h["Sec-Fetch-Mode"], ", "); mode != "" {
+		return mode == "navigate"
+	}
+	return method == http.MethodGet && h.Get("Upgrade") == "" && h.Get("X-Requested-With") == "" &&
+		namesHTML.MatchString(strings.Join(h["Accept"], ", "))
+}
