@@ -49,7 +49,7 @@ type decision struct {
 	Identity []string
 }
 
-// narrowing is what the query of /auth asks for beyond the rules. Each list that is given narrows further; one that is
+// narrowing is what the query of a check asks for beyond the rules. Each list that is given narrows further; one that is
 // given but empty lets nobody pass.
 type narrowing struct {
 	groups, emails, domains []string

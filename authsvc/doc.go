@@ -3,20 +3,24 @@
 //
 // # The life of a check
 //
-// A gateway asks /auth about every request, with the browser's cookies:
+// A gateway asks about every request, with the browser's cookies: nginx and its relatives at /auth, Traefik and Caddy at /forward, Envoy at
+// /envoy/. Each has a dialect, a row that says how it asks and how it takes an answer (dialect.go). The verdict between the two does not
+// know who asked:
 //
-//  1. The token is read from the session cookie (cookie.go). None, or none that this service issued: Login, and
+//  1. What was asked is read from the gateway's headers, or for Envoy from the request itself, if the peer is a trusted proxy (original.go).
+//  2. The token is read from the session cookie (cookie.go). None, or none that this service issued: Login, and
 //     nothing is asked of the store.
-//  2. The session is loaded from the store and opened (auth.go, session.Manager). There is none: Login.
+//  3. The session is loaded from the store and opened (auth.go, session.Manager). There is none: Login.
 //     Nobody can tell, because the store does not answer: Unavailable. The cookie is never touched.
-//  3. Tokens that are due are renewed beside the request, by one replica for all (session.Renewer, refresh.go). Only a
+//  4. Tokens that are due are renewed beside the request, by one replica for all (session.Renewer, refresh.go). Only a
 //     session whose tokens have expired waits, a little; then it passes on its claims. A session that the provider has ended is over: Login.
-//  4. The rule is applied: any signed-in user, narrowed by the check's query (decide.go). May not: Deny.
-//  5. Allow answers 200 with every identity header, empty where there is no value (headers.go), so that
+//  5. The rule is applied: any signed-in user, narrowed by the check's query where that is the gateway's (decide.go). May not: Deny.
+//  6. Allow answers 200 with every identity header, empty where there is no value (headers.go), so that
 //     a forged copy from the client is always overwritten. Login answers 401 and names the URL at which to
-//     sign in, made from what was asked (original.go), Deny 403, Unavailable 503 with Retry-After (answer.go).
+//     sign in, made from what was asked, Deny 403, Unavailable 503 with Retry-After (answer.go).
 //
-// A check never sets a cookie, never redirects and has no body.
+// A check never sets a cookie. At /auth it never redirects and has no body. Traefik, Caddy and Envoy pass a refusal on to the browser as it is, so there a
+// page load gets a redirect to the login in place of the 401, and a page with the 403 or 503.
 //
 // # The life of a login
 //

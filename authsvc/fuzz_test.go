@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,8 +15,11 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 
 	"authsvc/session"
+	"authsvc/session/memstore"
 )
 
 func fuzzKeyring(f *testing.F) *session.Keyring {
@@ -133,6 +137,7 @@ func FuzzAsked(f *testing.F) {
 	f.Add("", "https", "a@b", "?", "GET", "b")
 	f.Add("", "ftp", "a", "b", "GET", "")
 	f.Add("https://a\\b/", "ftp", "a", ".b/", "", "a")
+	f.Add("", "https", "", "/a", "GET", "")
 	f.Fuzz(func(t *testing.T, original, proto, host, uri, method, ownHost string) {
 		r := httptest.NewRequest(http.MethodGet, "/auth", nil)
 		r.Host = ownHost
@@ -166,6 +171,66 @@ func FuzzAsked(f *testing.F) {
 		}
 		if uri != "" && a.URI != uri || proto != "" && a.Scheme != lowerASCII(proto) || method != a.Method {
 			t.Fatalf("%+v disagrees with %q, %q, %q", a, uri, proto, method)
+		}
+	})
+}
+
+// FuzzEnvoyPath asks /envoy/ with whatever request line net/http can read: a verdict, and a login that ends at exactly what was asked,
+// at what is left of it where it is too long, or nowhere in particular.
+func FuzzEnvoyPath(f *testing.F) {
+	config := DefaultConfig()
+	config.PublicURL, config.OIDC.Issuer, config.OIDC.ClientID = "https://app.example.com/oauth2", "https://login.example.com", "app"
+	config.Cookie.Secret, config.Redirect.AllowedHosts = []Secret{cookieSecret(1)}, []string{"*.shop.example.com"}
+	config.Complete()
+	store := &faultyStore{Store: memstore.New(time.Now)}
+	service, err := New(Options{Config: config, Store: store, Log: zerolog.Nop(), Metrics: prometheus.NewRegistry()})
+	if err != nil {
+		f.Fatal(err)
+	}
+	handler := service.Handler()
+	for _, uri := range []string{"/", "//", "/a//b", "/a%2Fb;c?d;e&f=%zz", "/../x", "/%2e%2e/", "/grüße", "/#a", "/\\evil.example", "/?", "/oauth2/envoy/", "/*", "/{a}", "?a", "/" + strings.Repeat("a", 4000)} {
+		f.Add(uri, "app.example.com", "", true)
+	}
+	f.Add("/a", "a.shop.example.com", "http", false)
+	f.Add("//evil.example", "evil.example:443", "HTTPS", false)
+	f.Add("@evil.example/", "app.example.com", "https,http", true)
+	f.Fuzz(func(t *testing.T, uri, host, proto string, page bool) {
+		const prefix = "/oauth2/envoy"
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + prefix + uri + " HTTP/1.1\r\nHost: h\r\n\r\n")))
+		if err != nil || r.RequestURI != prefix+uri || !strings.HasPrefix(uri, "/") {
+			return // net/http answers 400, or it is none of ours
+		}
+		r.RemoteAddr, r.Host = trustedPeer, host
+		r.Header["X-Forwarded-Proto"] = []string{proto}
+		status, name := http.StatusUnauthorized, "X-Auth-Login-Url"
+		if page {
+			r.Header.Set("Sec-Fetch-Mode", "navigate")
+			status, name = http.StatusFound, "Location"
+		}
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, r)
+		login, ours := strings.CutPrefix(answer.Header().Get(name), config.PublicURL+"/start")
+		if answer.Code != status || !ours || answer.Body.Len() > 0 {
+			t.Fatalf("%d, %v", answer.Code, answer.Header())
+		}
+		escaped, returns := strings.CutPrefix(login, "?rd=")
+		if !returns {
+			if login != "" {
+				t.Fatalf("%q", login)
+			}
+			return
+		}
+		scheme := lowerASCII(proto)
+		if scheme == "" {
+			scheme = "https"
+		}
+		at, err := parseHostPort(scheme, host)
+		returnTo, wrong := url.QueryUnescape(escaped)
+		if err != nil || wrong != nil || at.host != "app.example.com" && !strings.HasSuffix(at.host, ".shop.example.com") && at.host != "shop.example.com" || !at.standard {
+			t.Fatalf("%q, %q: a login ends at %q", host, proto, returnTo)
+		}
+		if whole := scheme + "://" + at.host + uri; returnTo != whole && (len(url.QueryEscape(whole)) < 2900 || !strings.HasPrefix(whole, returnTo)) {
+			t.Fatalf("%q became %q", whole, returnTo)
 		}
 	})
 }
