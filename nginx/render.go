@@ -4,20 +4,21 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
 )
 
-//go:embed site.conf.tmpl
-var siteTemplate string
+//go:embed *.conf.tmpl
+var templates embed.FS
 
-var siteConf = template.Must(template.New("site.conf").Parse(siteTemplate))
+var conf = template.Must(template.ParseFS(templates, "*.conf.tmpl"))
 
 // endpoints are the paths below the prefix that browsers, and the provider, ask authsvc for. /auth is
 // not one of them: nginx alone asks it.
@@ -28,12 +29,15 @@ var endpoints = []string{
 	"backchannel-logout", "jwks.json",
 }
 
+// centralCheck is where an application asks whose login is at another host: a path that no application has.
+const centralCheck = "/.authsvc/auth"
+
 // cookiePasses is how many of our cookies can be taken out of one Cookie header. A browser has two;
 // four, while the same names also exist for a parent domain. With more, none of the header is passed.
 const cookiePasses = 4
 
-// Render writes the configuration of one site, to be included in http{}: upstreams, maps and one
-// server, no line that concerns other sites. Several sites may be included beside each other as long
+// Render writes the configuration of one site, to be included in http{}: upstreams, maps, a cache if
+// one is wanted, and one server, no line that concerns other sites. Several sites may be included beside each other as long
 // as their server names differ. The text depends on the site alone.
 //
 // A site that [Site.Validate] refuses gives its error, and nothing is written. Any other error is w's.
@@ -42,7 +46,11 @@ func Render(w io.Writer, site Site) error {
 		return fmt.Errorf("site cannot be rendered: %w", err)
 	}
 	var text bytes.Buffer
-	if err := siteConf.Execute(&text, newPage(site)); err != nil {
+	name := "site.conf.tmpl"
+	if site.LoginOnly {
+		name = "login.conf.tmpl"
+	}
+	if err := conf.ExecuteTemplate(&text, name, newPage(site)); err != nil {
 		return fmt.Errorf("render site: %w", err)
 	}
 	if _, err := w.Write(text.Bytes()); err != nil {
@@ -59,6 +67,10 @@ type page struct {
 	CookieRegexp string   // one of our cookies: name, spaces and the equals sign
 	Passes       []pass
 	Endpoints    string // regular expression of the public endpoints
+	Check        string // path of the location that asks for the verdict
+	Ask          string // what it asks
+	Login        string // what /start and /logout are below: a path or another host's address
+	Cache        *cache // nil without MicroCache
 	CheckWait    string // CheckTimeout as nginx writes it
 	CheckTotal   string // after that long, no further replica is asked
 
@@ -67,6 +79,23 @@ type page struct {
 
 // header is one identity header and the nginx variable that carries it.
 type header struct{ Name, Variable, Answer string }
+
+// cache is the cache of verdicts.
+type cache struct {
+	Name, Path string
+	Keep       string   // how long, as nginx writes it
+	Late       string   // how late a logout is by it
+	Fixed      []string // parts of the key
+	Sent       []string // parts of the key that visitors write
+	TooLong    string   // regular expression of what visitors write and makes no key
+}
+
+// Key is what verdicts are kept under: all that one depends on. No part holds a newline, so none can end in
+// another's place.
+func (c cache) Key() string { return strings.Join(slices.Concat(c.Fixed, c.Sent), `\n`) }
+
+// Length is as long as what visitors write.
+func (c cache) Length() string { return strings.Join(c.Sent, "") }
 
 // pass is one map of the chain that takes our cookies out, one at a time.
 type pass struct{ From, To string }
@@ -88,12 +117,22 @@ func newPage(site Site) page {
 		Name:         "authsvc_" + identifier(site.ServerName),
 		CookieRegexp: cookieRegexp(site.CookieName),
 		Endpoints:    endpointsRegexp(site.Prefix),
+		Check:        site.Prefix + "/auth",
+		Login:        site.Prefix,
 		CheckWait:    duration(site.CheckTimeout),
 		CheckTotal:   duration(site.CheckTimeout + time.Second),
 
 		ClearForCheck:       without(foreignHeaders, []string{"X-Original-URL", "X-Original-Method"}),
 		ClearForEndpoints:   without(foreignHeaders, []string{"X-Forwarded-Proto", "X-Forwarded-Host"}),
 		ClearForApplication: without(append(without(foreignHeaders, []string{"X-Forwarded-Proto", "X-Forwarded-Host"}), identityHeaders...), site.Headers),
+	}
+	p.Ask = "http://" + p.Name
+	if site.LoginURL != "" {
+		p.Check, p.Login = centralCheck, site.LoginURL
+		p.Ask += pathOf(site.LoginURL) + "/auth"
+	}
+	if site.MicroCache != 0 {
+		p.Cache = newCache(site, p.Name+"_verdicts")
 	}
 	for _, name := range site.Headers {
 		p.Identity = append(p.Identity, header{
@@ -109,6 +148,21 @@ func newPage(site Site) page {
 		from = to
 	}
 	return p
+}
+
+// newCache puts a method and an address beside the credentials, unless no rule is about them. $uri is the
+// check's own address.
+func newCache(site Site, name string) *cache {
+	c := &cache{
+		Name: name, Path: cmp.Or(site.MicroCachePath, "/run/"+name), TooLong: ".{8000}",
+		Keep: duration(site.MicroCache), Late: duration(site.MicroCache + time.Second),
+		Fixed: []string{"$scheme", "$uri$is_args$args"}, Sent: []string{"$authsvc_host"},
+	}
+	if !site.NoRules {
+		c.Sent = append(c.Sent, "$request_method", "$request_uri")
+	}
+	c.Sent = append(c.Sent, "$http_authorization", "$http_cookie")
+	return c
 }
 
 // LastPass is the variable that holds the Cookie header after every pass.
@@ -131,6 +185,15 @@ func endpointsRegexp(prefix string) string {
 		quoted[i] = regexp.QuoteMeta(name)
 	}
 	return "^" + regexp.QuoteMeta(prefix) + "/(?:" + strings.Join(quoted, "|") + ")$"
+}
+
+// pathOf returns the path of a valid LoginURL, "" without one.
+func pathOf(address string) string {
+	_, rest, _ := strings.Cut(address, "://")
+	if at := strings.Index(rest, "/"); at >= 0 {
+		return rest[at:]
+	}
+	return ""
 }
 
 // identifier makes a part of an nginx name from a host name, a different one for each: no label of a

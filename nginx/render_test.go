@@ -21,6 +21,11 @@ func minimal() nginx.Site {
 	return nginx.Site{ServerName: siteName, Upstreams: []string{"127.0.0.1:3000"}, Replicas: []string{"127.0.0.1:4180"}}
 }
 
+// loginHost is a host with the login alone.
+func loginHost() nginx.Site {
+	return nginx.Site{ServerName: "login.example.com", LoginOnly: true, Prefix: "/sso", Replicas: []string{"127.0.0.1:4180"}}
+}
+
 // The golden files are the configuration as people read it; each is what nginx itself accepts.
 func TestGolden(t *testing.T) {
 	certificate, key, _ := selfSigned(t)
@@ -32,7 +37,16 @@ func TestGolden(t *testing.T) {
 	tls.Replicas = append(tls.Replicas, "127.0.0.1:4181")
 	tls.Certificate = "/etc/nginx/tls/app.example.com.crt"
 	tls.CertificateKey = "/etc/nginx/tls/app.example.com.key"
-	for name, site := range map[string]nginx.Site{"minimal": minimal(), "replicas_unix": replicas, "prefix_tls": tls} {
+	cached := minimal()
+	cached.MicroCache, cached.CORSPreflight = time.Second, true
+	central := minimal()
+	central.ServerName, central.LoginURL = "wiki.example.com", "https://login.example.com/sso"
+	central.Certificate, central.CertificateKey = tls.Certificate, tls.CertificateKey
+	central.MicroCache, central.NoRules = 2*time.Second, true
+	for name, site := range map[string]nginx.Site{
+		"minimal": minimal(), "replicas_unix": replicas, "prefix_tls": tls,
+		"cache_preflight": cached, "central_application": central, "central_login": loginHost(),
+	} {
 		t.Run(name, func(t *testing.T) {
 			got := render(t, site)
 			golden := filepath.Join("testdata", name+".conf")
@@ -52,7 +66,7 @@ func TestGolden(t *testing.T) {
 			here := nginxtest.FreeAddress(t)
 			nginxtest.Check(t, strings.NewReplacer(
 				"listen 80;", "listen "+here+";", "listen 443 ssl;", "listen "+here+" ssl;",
-				tls.Certificate, certificate, tls.CertificateKey, key,
+				tls.Certificate, certificate, tls.CertificateKey, key, "proxy_cache_path /run/", "proxy_cache_path "+filepath.Dir(key)+"/",
 			).Replace(string(want)))
 		})
 	}
@@ -84,6 +98,9 @@ func TestValidSites(t *testing.T) {
 		"deep prefix":       func(s *nginx.Site) { s.Prefix = "/a/b.c/d-e_f~g" },
 		"no headers":        func(s *nginx.Site) { s.Headers = []string{} },
 		"other headers":     func(s *nginx.Site) { s.Headers = []string{"Remote-User", "X-Forwarded-User", "Authorization"} },
+		"login elsewhere":   func(s *nginx.Site) { s.LoginURL = "http://localhost:8080/a/b" },
+		"login at IPv6":     func(s *nginx.Site) { s.LoginURL = "https://[::1]:8443" },
+		"login host":        func(s *nginx.Site) { listen := s.Listen; *s = loginHost(); s.Listen = listen },
 		"short timeout":     func(s *nginx.Site) { s.CheckTimeout = time.Millisecond },
 		"long timeout":      func(s *nginx.Site) { s.CheckTimeout = time.Minute },
 	} {
@@ -118,6 +135,8 @@ func TestInvalidSites(t *testing.T) {
 		{"Certificate", func(s *nginx.Site, v string) { s.Certificate, s.CertificateKey = v, "/key" }, []string{"", "relative.pem", "/a b", "/a/", "/a//b"}},
 		{"CertificateKey", func(s *nginx.Site, v string) { s.Certificate, s.CertificateKey = "/certificate", v }, []string{"", "engine:x:y", "data:x"}},
 		{"Prefix", func(s *nginx.Site, v string) { s.Prefix = v }, []string{"/", "oauth2", "/oauth2/", "//oauth2", "/a/../b", "/.", "/..", "/a%2Fb", "/a b", "/(a|b)", "/a?b", "/a#b", "/ä"}},
+		{"LoginURL", func(s *nginx.Site, v string) { s.LoginURL = v }, []string{"login.example.com", "https://", "https:///x", "ftp://login.example.com", "https://login.example.com/", "https://login.example.com:0", "https://login.example.com:", "https://user@login.example.com", "https://login.example.com/a?b", "https://login.example.com?b", "https://login.example.com/../x", "HTTPS://login.example.com", "https://unix:/run/a", "/start"}},
+		{"MicroCachePath", func(s *nginx.Site, v string) { s.MicroCache, s.MicroCachePath = time.Second, v }, []string{"/", "cache", "/a b", "/a/"}},
 		{"CookieName", func(s *nginx.Site, v string) { s.CookieName = v }, []string{"a b", "a=b", "a|b", "(a)", "a*", ".*", "[a]", "ä", strings.Repeat("a", 129)}},
 		{"Headers", func(s *nginx.Site, v string) { s.Headers = []string{v} }, []string{"", "X_User", "X.User", "X User", "X-User:", "1", "-", strings.Repeat("X", 65), "Host", "cookie", "Connection", "Content-Length", "Transfer-Encoding", "Upgrade", "X-Forwarded-For", "x-original-url", "X-Real-IP", "X-Auth-Request-Redirect"}},
 	}
@@ -142,15 +161,25 @@ func TestInvalidSites(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*nginx.Site){
-		"no upstreams":      func(s *nginx.Site) { s.Upstreams = nil },
-		"no replicas":       func(s *nginx.Site) { s.Replicas = nil },
-		"replica twice":     func(s *nginx.Site) { s.Replicas = append(s.Replicas, s.Replicas[0]) },
-		"header twice":      func(s *nginx.Site) { s.Headers = []string{"X-User", "x-user"} },
-		"negative timeout":  func(s *nginx.Site) { s.CheckTimeout = -time.Second },
-		"endless timeout":   func(s *nginx.Site) { s.CheckTimeout = time.Hour },
-		"fine timeout":      func(s *nginx.Site) { s.CheckTimeout = time.Microsecond },
-		"fraction of a ms":  func(s *nginx.Site) { s.CheckTimeout = time.Second + time.Microsecond },
-		"certificate alone": func(s *nginx.Site) { s.Certificate = "/certificate" },
+		"no upstreams":            func(s *nginx.Site) { s.Upstreams = nil },
+		"no replicas":             func(s *nginx.Site) { s.Replicas = nil },
+		"replica twice":           func(s *nginx.Site) { s.Replicas = append(s.Replicas, s.Replicas[0]) },
+		"header twice":            func(s *nginx.Site) { s.Headers = []string{"X-User", "x-user"} },
+		"negative timeout":        func(s *nginx.Site) { s.CheckTimeout = -time.Second },
+		"endless timeout":         func(s *nginx.Site) { s.CheckTimeout = time.Hour },
+		"fine timeout":            func(s *nginx.Site) { s.CheckTimeout = time.Microsecond },
+		"fraction of a ms":        func(s *nginx.Site) { s.CheckTimeout = time.Second + time.Microsecond },
+		"cache of a moment":       func(s *nginx.Site) { s.MicroCache = time.Millisecond },
+		"cache of 1.5 s":          func(s *nginx.Site) { s.MicroCache = 1500 * time.Millisecond },
+		"cache of 6 s":            func(s *nginx.Site) { s.MicroCache = 6 * time.Second },
+		"negative cache":          func(s *nginx.Site) { s.MicroCache = -time.Second },
+		"folder without a cache":  func(s *nginx.Site) { s.MicroCachePath = "/run/verdicts" },
+		"prefix of another login": func(s *nginx.Site) { s.LoginURL, s.Prefix = "https://login.example.com", "/sso" },
+		"login of a login host":   func(s *nginx.Site) { *s = loginHost(); s.LoginURL, s.Prefix = "https://login.example.com", "" },
+		"application of a login":  func(s *nginx.Site) { *s = loginHost(); s.Upstreams = []string{"127.0.0.1:3000"} },
+		"cache of a login":        func(s *nginx.Site) { *s = loginHost(); s.MicroCache = time.Second },
+		"preflight of a login":    func(s *nginx.Site) { *s = loginHost(); s.CORSPreflight = true },
+		"certificate alone":       func(s *nginx.Site) { s.Certificate = "/certificate" },
 	} {
 		site := minimal()
 		change(&site)
