@@ -147,9 +147,14 @@ func TestCacheKeepsNoRefusal(t *testing.T) {
 	}
 }
 
-// A kept verdict ends by itself, and then no old one passes: not while authsvc is dead, nor while it is asked.
+// A kept verdict ends by itself, whatever it says of its own life, and then no old one passes although authsvc is dead.
 func TestCacheEnds(t *testing.T) {
-	g := newGate(t, allow, page, func(s *nginx.Site) { cached(t)(s); s.MicroCache = time.Second })
+	others := "proxy_cache_use_stale error timeout updating http_500 http_503;\nproxy_cache_background_update on;\n"
+	g := newGateWith(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Expires", "Sun, 06 Nov 2044 08:49:37 GMT")
+		w.Header().Set("X-Accel-Expires", "600")
+		allow(w, r)
+	}, page, func(s *nginx.Site) { cached(t)(s); s.MicroCache = time.Second }, func(config string) string { return others + config })
 	g.send(t, "GET /page HTTP/1.1", "", "Cookie: a=1")
 	g.auth.kill()
 	deadline := time.Now().Add(patience)
@@ -215,7 +220,6 @@ func TestCacheSurroundings(t *testing.T) {
 		return `
 proxy_buffering off;
 proxy_cache_valid any 10m;
-proxy_cache_use_stale error timeout updating http_500 http_503;
 proxy_cache_lock on;
 proxy_cache_key same;
 proxy_cache_min_uses 5;

@@ -3,6 +3,7 @@ package lint
 import (
 	"flag"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,29 +74,45 @@ func onFreePorts(t testing.TB, content string) string {
 // What we render ourselves is clean in every form.
 func TestRenderedIsClean(t *testing.T) {
 	forms := map[string]func(*nginx.Site){
-		"minimal":      func(*nginx.Site) {},
-		"prefix":       func(s *nginx.Site) { s.Prefix = "/oauth2" },
-		"deep prefix":  func(s *nginx.Site) { s.Prefix = "/a/b.c/d" },
-		"replicas":     func(s *nginx.Site) { s.Replicas = []string{"127.0.0.1:4180", "10.0.0.2:4180", "unix:/run/a.sock"} },
-		"socket alone": func(s *nginx.Site) { s.Replicas = []string{"unix:/run/a.sock"} },
-		"IPv6":         func(s *nginx.Site) { s.Replicas, s.Upstreams = []string{"[::1]:4180"}, []string{"[::1]:3000"} },
-		"upstreams":    func(s *nginx.Site) { s.Upstreams = []string{"127.0.0.1:3000", "unix:/run/app.sock"} },
-		"TLS":          func(s *nginx.Site) { s.Certificate, s.CertificateKey = "/etc/app.crt", "/etc/app.key" },
-		"wildcard":     func(s *nginx.Site) { s.ServerName = "*.example.com" },
-		"address":      func(s *nginx.Site) { s.ServerName = "192.0.2.1" },
-		"cookie":       func(s *nginx.Site) { s.CookieName = "__Host-sso" },
-		"listen":       func(s *nginx.Site) { s.Listen = []string{"8080", "[::]:8080", "unix:/run/site.sock"} },
-		"headers":      func(s *nginx.Site) { s.Headers = []string{"Remote-User", "X-Forwarded-User", "Authorization"} },
-		"no headers":   func(s *nginx.Site) { s.Headers = []string{} },
-		"one header":   func(s *nginx.Site) { s.Headers = []string{"X-Auth-Request-User"} },
-		"fast check":   func(s *nginx.Site) { s.CheckTimeout = 150 * time.Millisecond },
-		"slow check":   func(s *nginx.Site) { s.CheckTimeout = 10 * time.Second },
+		"minimal":                 func(*nginx.Site) {},
+		"prefix":                  func(s *nginx.Site) { s.Prefix = "/oauth2" },
+		"deep prefix":             func(s *nginx.Site) { s.Prefix = "/a/b.c/d" },
+		"replicas":                func(s *nginx.Site) { s.Replicas = []string{"127.0.0.1:4180", "10.0.0.2:4180", "unix:/run/a.sock"} },
+		"socket alone":            func(s *nginx.Site) { s.Replicas = []string{"unix:/run/a.sock"} },
+		"IPv6":                    func(s *nginx.Site) { s.Replicas, s.Upstreams = []string{"[::1]:4180"}, []string{"[::1]:3000"} },
+		"upstreams":               func(s *nginx.Site) { s.Upstreams = []string{"127.0.0.1:3000", "unix:/run/app.sock"} },
+		"TLS":                     func(s *nginx.Site) { s.Certificate, s.CertificateKey = "/etc/app.crt", "/etc/app.key" },
+		"wildcard":                func(s *nginx.Site) { s.ServerName = "*.example.com" },
+		"address":                 func(s *nginx.Site) { s.ServerName = "192.0.2.1" },
+		"cookie":                  func(s *nginx.Site) { s.CookieName = "__Host-sso" },
+		"listen":                  func(s *nginx.Site) { s.Listen = []string{"8080", "[::]:8080", "unix:/run/site.sock"} },
+		"headers":                 func(s *nginx.Site) { s.Headers = []string{"Remote-User", "X-Forwarded-User", "Authorization"} },
+		"no headers":              func(s *nginx.Site) { s.Headers = []string{} },
+		"one header":              func(s *nginx.Site) { s.Headers = []string{"X-Auth-Request-User"} },
+		"fast check":              func(s *nginx.Site) { s.CheckTimeout = 150 * time.Millisecond },
+		"slow check":              func(s *nginx.Site) { s.CheckTimeout = 10 * time.Second },
+		"cache":                   func(s *nginx.Site) { s.MicroCache = time.Second },
+		"long cache":              func(s *nginx.Site) { s.MicroCache, s.MicroCachePath = 5*time.Second, "/dev/shm/verdicts" },
+		"cache for all addresses": func(s *nginx.Site) { s.MicroCache, s.NoRules = time.Second, true },
+		"preflight":               func(s *nginx.Site) { s.CORSPreflight = true },
+		"preflight and cache":     func(s *nginx.Site) { s.CORSPreflight, s.MicroCache, s.Prefix = true, time.Second, "/oauth2" },
+		"central":                 func(s *nginx.Site) { s.LoginURL = "https://login.example.com" },
+		"central, plain":          func(s *nginx.Site) { s.LoginURL = "http://login.example.com:8080/a/b" },
+		"central, everything": func(s *nginx.Site) {
+			s.LoginURL, s.CookieName = "https://login.example.com/sso", "__Secure-sso"
+			s.Certificate, s.CertificateKey = "/etc/app.crt", "/etc/app.key"
+			s.MicroCache, s.NoRules, s.CORSPreflight = time.Second, true, true
+		},
 	}
 	for name, form := range forms {
 		t.Run(name, func(t *testing.T) {
 			site := nginx.Site{ServerName: "app.example.com", Upstreams: []string{"127.0.0.1:3000"}, Replicas: []string{"127.0.0.1:4180"}}
 			form(&site)
-			for _, options := range []Options{{Headers: site.Headers}, {Headers: site.Headers, Prefix: &site.Prefix}} {
+			prefix := site.Prefix
+			if login, err := url.Parse(site.LoginURL); err == nil && site.LoginURL != "" {
+				prefix = login.Path
+			}
+			for _, options := range []Options{{Headers: site.Headers}, {Headers: site.Headers, Prefix: &prefix}} {
 				var text strings.Builder
 				if err := nginx.Render(&text, site); err != nil {
 					t.Fatal(err)
