@@ -31,6 +31,13 @@
 //
 // A verdict is about one request. A WebSocket that is open stays open when its session ends.
 //
+// # Forms
+//
+// With LoginURL the first step is missing: the login is at another host, and every path is the application's. LoginOnly is
+// that host, which has the first step alone. With MicroCache nginx may answer the question of step 2 itself, from a 200 that
+// is a second old and was given to the same credentials for the same request; it never keeps another answer. With
+// CORSPreflight a browser's question whether a page of another site may ask needs no verdict.
+//
 // # What it relies on
 //
 // nginx 1.22 or later with the auth_request module, and the default sizes of its buffers for request
