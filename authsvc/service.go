@@ -103,6 +103,9 @@ func New(o Options) (*Service, error) {
 	}
 	s.site.Store(site)
 	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "authsvc_cache_bytes", Help: "Estimated memory of the sessions that this replica keeps for a moment.",
+	}, func() float64 { return float64(s.cache.Held()) }))
+	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "authsvc_refreshes_in_flight", Help: "Refreshes under way; session.refresh_limit bounds them.",
 	}, func() float64 { return float64(s.site.Load().renewer.Flights()) }))
 	s.observeReplicas(o.Metrics)

@@ -28,8 +28,8 @@ type CacheOptions struct {
 	// TTL is the age, from the moment the store was asked, at which an entry is not used any more whatever the Watcher told: the bound on a
 	// lost message. 0 keeps nothing.
 	TTL time.Duration
-	// Stale is how long after the last moment that this replica was sure of it an entry may be used while the store cannot tell.
-	// 0 means never.
+	// Stale is how long after the last moment that this replica was sure of it an entry may be used while the store cannot tell; it
+	// is sure no longer than TTL after it asked. 0 means never.
 	Stale time.Duration
 	// Bytes bounds the memory of all entries together.
 	Bytes uint64
@@ -136,15 +136,14 @@ func (c *Cache) stale(id ID, withTokens bool, now time.Time) (*cached, bool) {
 	if !ok {
 		return nil, false
 	}
-	if unsure := c.unsureSince(); !unsure.IsZero() {
-		if e.asked.After(unsure) {
-			unsure = e.asked
-		}
-		if time.Since(unsure) >= c.o.Stale {
-			return nil, false
-		}
+	sure := e.asked.Add(c.o.TTL)
+	if lost := c.unsureSince(); !lost.IsZero() && lost.Before(sure) {
+		sure = lost
 	}
-	return e, true
+	if sure.Before(e.asked) {
+		sure = e.asked
+	}
+	return e, time.Since(sure) < c.o.Stale
 }
 
 // find returns the entry that has what is asked for and lives at now. Forgetting all is done when the epoch has changed, however long

@@ -274,14 +274,32 @@ func TestCacheStale(t *testing.T) {
 	}
 	for name, test := range map[string]func(t *testing.T, c *caching, token session.Token){
 		"while the store cannot tell, and not longer": func(t *testing.T, c *caching, token session.Token) {
-			time.Sleep(10 * time.Minute) // told of every change, so as sure as ever
+			time.Sleep(2 * time.Second)
 			c.store.failing(errCut)
-			passes(t, c, token)
+			c.recalls(token, 0)
 			c.Cache.Lost(time.Now().Add(-time.Second))
 			passes(t, c, token)
 			time.Sleep(stale - time.Second - time.Millisecond)
 			passes(t, c, token)
 			time.Sleep(time.Millisecond)
+			c.refuses(token, errCut)
+		},
+		"as sure as the time to live allows, though nothing was told": func(t *testing.T, c *caching, token session.Token) {
+			time.Sleep(cacheTTL)
+			c.store.failing(errCut)
+			passes(t, c, token)
+			time.Sleep(stale - time.Millisecond)
+			passes(t, c, token)
+			time.Sleep(time.Millisecond)
+			c.refuses(token, errCut)
+		},
+		"never after a not-found that a refresh met": func(t *testing.T, c *caching, token session.Token) {
+			c.Cache.Lost(time.Now())
+			c.store.Store.Delete(t.Context(), token.ID())
+			if _, _, err := c.LoadWithTokens(t.Context(), token); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("error %v", err)
+			}
+			c.store.failing(errCut)
 			c.refuses(token, errCut)
 		},
 		"the store first": func(t *testing.T, c *caching, token session.Token) {

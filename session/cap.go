@@ -37,28 +37,28 @@ func (m *Manager) KeepNewest(ctx context.Context, s Session) error {
 	// The newest ends last: all of a site live equally long.
 	slices.SortFunc(all, func(a, b placed) int { return byAge(b.entry, a.entry) })
 	kept := 1 // the new one
+	var failures []error
 	for _, l := range all {
-		spared := byAge(l.entry, IndexEntry{ID: s.ID, Expires: s.Expires}) > 0 && l.entry.Expires.Before(s.Expires.Add(crossing))
-		if kept < m.MaxPerUser || spared {
-			lives, err := m.lives(ctx, l.entry.ID)
-			if err != nil {
-				return fmt.Errorf("sessions of the user: %w", err)
-			}
-			if lives {
-				kept++
-				continue
-			}
-			if !m.settled(l.entry) {
-				continue
-			}
-		} else if err := m.End(ctx, l.entry.ID); err != nil {
-			return err
+		lives, err := m.lives(ctx, l.entry.ID)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("sessions of the user: %w", err))
+			continue
 		}
-		if err := m.Index.Forget(ctx, l.list, l.entry.ID); err != nil {
-			return fmt.Errorf("sessions of the user: %w", err)
+		spared := byAge(l.entry, IndexEntry{ID: s.ID, Expires: s.Expires}) > 0 && l.entry.Expires.Before(s.Expires.Add(crossing))
+		switch {
+		case lives && (kept < m.MaxPerUser || spared):
+			kept++
+		case lives:
+			if err := m.endListed(ctx, l.list, l.entry); err != nil {
+				failures = append(failures, err)
+			}
+		case m.settled(l.entry): // else its record is about to be stored, and no list would know of it
+			if err := m.Index.Forget(ctx, l.list, l.entry.ID); err != nil {
+				failures = append(failures, fmt.Errorf("sessions of the user: %w", err))
+			}
 		}
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 // byAge orders sessions from the oldest to the newest, the same way on every replica.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -55,32 +56,47 @@ func (m *Manager) note(ctx context.Context, s Session) error {
 
 // EndGroup ends all sessions of a group that began until now, and returns how many were found. It first leaves a mark, so that a login that is
 // under way and has not stored its session yet finds out that it is too late; then it looks into the index; then it deletes.
-// Errors mean that some sessions may live on: the caller must say so, and may call again.
+// What cannot be deleted keeps nothing else alive. Errors mean that some sessions may live on: the caller must say so, and may call again.
 func (m *Manager) EndGroup(ctx context.Context, g Group) (found int, err error) {
 	names := m.names(g)
+	var failures []error
 	// Under each key: whoever stores the session may not have the one that signs here, as while a key is rolled out and a command ends sessions.
 	for _, name := range names {
+		// A store whose memory is full takes no mark, but deletes.
 		if err := m.mark(ctx, g.Kind, name); err != nil {
-			return 0, fmt.Errorf("mark %s as ended: %w", g.Kind, err)
+			failures = append(failures, fmt.Errorf("mark %s as ended: %w", g.Kind, err))
 		}
 	}
 	for _, name := range names {
 		list := IndexName{g.Kind, name}
 		entries, err := m.Index.Noted(ctx, list)
 		if err != nil {
-			return found, fmt.Errorf("sessions of %s: %w", g.Kind, err)
+			failures = append(failures, fmt.Errorf("sessions of %s: %w", g.Kind, err))
 		}
 		for _, entry := range entries {
-			if err := m.End(ctx, entry.ID); err != nil {
-				return found, err
-			}
 			found++
-			if err := m.Index.Forget(ctx, list, entry.ID); err != nil {
-				return found, fmt.Errorf("sessions of %s: %w", g.Kind, err)
+			if err := m.endListed(ctx, list, entry); err != nil {
+				failures = append(failures, err)
 			}
 		}
 	}
-	return found, nil
+	return found, errors.Join(failures...)
+}
+
+// endListed ends a session and takes it off a list. It stays there when its end is not confirmed, or when its record may be about to be stored: a
+// session that lives must be on a list.
+func (m *Manager) endListed(ctx context.Context, list IndexName, entry IndexEntry) error {
+	stored := m.settled(entry)
+	if !stored {
+		stored, _ = m.lives(ctx, entry.ID) // if nobody can tell, it stays
+	}
+	if err := m.End(ctx, entry.ID); err != nil || !stored {
+		return err
+	}
+	if err := m.Index.Forget(ctx, list, entry.ID); err != nil {
+		return fmt.Errorf("sessions of %s: %w", list.Kind, err)
+	}
+	return nil
 }
 
 // clockError is by how much two replicas may differ about the store's time, at most: each knows it to half a round trip of one store operation,
@@ -114,12 +130,21 @@ func markSlot(kind string, name [32]byte) SlotName { return SlotName{Kind: "ende
 func (m *Manager) mark(ctx context.Context, kind string, name [32]byte) error {
 	slot := markSlot(kind, name)
 	value := binary.BigEndian.AppendUint64(nil, uint64(m.now().UnixMilli()))
+	if err := leaveMark(ctx, m.Slots, slot, value, m.AbsoluteTimeout); err != nil {
+		return err
+	}
+	m.Journal.marked(m.Slots, slot, value, m.AbsoluteTimeout)
+	return nil
+}
+
+// leaveMark stores a mark, unless a later one is there.
+func leaveMark(ctx context.Context, slots Slots, slot SlotName, value []byte, life time.Duration) error {
 	for {
-		held, claimed, err := m.Slots.Claim(ctx, slot, value, m.AbsoluteTimeout)
-		if err != nil || claimed {
+		held, claimed, err := slots.Claim(ctx, slot, value, life)
+		if err != nil || claimed || len(held) == len(value) && bytes.Compare(held, value) >= 0 {
 			return err
 		}
-		replaced, err := m.Slots.Replace(ctx, slot, held, value, m.AbsoluteTimeout)
+		replaced, err := slots.Replace(ctx, slot, held, value, life)
 		if err != nil || replaced {
 			return err
 		}

@@ -18,8 +18,9 @@ const (
 // replayPauses are how long after a failover the journal is replayed, again and again: clients of the store follow the new master one by one.
 var replayPauses = []time.Duration{0, time.Second, 4 * time.Second, 10 * time.Second}
 
-// Journal remembers what this replica has ended and rotated in the last half a minute. Redis replicates after it has acknowledged, so a failover can bring
-// back a session that was ended, or tokens that are spent; Replay does what was lost once more. It is bounded, in memory, and safe for concurrent use; a nil Journal remembers nothing.
+// Journal remembers what this replica has ended, marked as ended and rotated in the last half a minute. Redis replicates after it has acknowledged, so
+// a failover can bring back a session that was ended, or tokens that are spent; Replay does what was lost once more. It is bounded, in memory, and safe
+// for concurrent use; a nil Journal remembers nothing.
 type Journal struct {
 	Store Store
 
@@ -29,26 +30,47 @@ type Journal struct {
 	replays int // how often Replay was called: the last one counts
 }
 
-// journalLine is a rotation, or the end of a session if the record has no version.
+// journalLine is one thing that was done.
 type journalLine struct {
 	written time.Time
-	record  Record
+	bytes   int                         // about what it takes of memory
+	again   func(context.Context) error // does it once more, unless something later has been done since
 }
 
-func (l journalLine) bytes() int { return 200 + len(l.record.Identity) + len(l.record.Tokens) }
+// ended notes the end of a session, whose ID is never used again.
+func (j *Journal) ended(id ID) {
+	if j != nil {
+		j.write(0, func(ctx context.Context) error { return j.Store.Delete(ctx, id) })
+	}
+}
 
-func (j *Journal) ended(id ID)      { j.write(Record{ID: id}) }
-func (j *Journal) rotated(r Record) { j.write(r) }
-
-func (j *Journal) write(r Record) {
+// rotated notes a rotation, which is refused unless the record is as old as before it.
+func (j *Journal) rotated(r Record) {
 	if j == nil {
 		return
 	}
+	j.write(len(r.Identity)+len(r.Tokens), func(ctx context.Context) error {
+		err := j.Store.Swap(ctx, r)
+		if errors.Is(err, ErrVersion) || errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+}
+
+// marked notes the mark of a group's end, which a later one outlasts.
+func (j *Journal) marked(slots Slots, slot SlotName, value []byte, life time.Duration) {
+	if j != nil {
+		j.write(len(value), func(ctx context.Context) error { return leaveMark(ctx, slots, slot, value, life) })
+	}
+}
+
+func (j *Journal) write(bytes int, again func(context.Context) error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	line := journalLine{time.Now(), r}
+	line := journalLine{time.Now(), bytes + 300, again}
 	j.lines = append(j.lines, line)
-	j.bytes += line.bytes()
+	j.bytes += line.bytes
 	j.drop()
 }
 
@@ -56,32 +78,33 @@ func (j *Journal) write(r Record) {
 func (j *Journal) drop() {
 	n := 0
 	for n < len(j.lines) && (time.Since(j.lines[n].written) > journalTime || len(j.lines)-n > journalLines || j.bytes > journalBytes) {
-		j.bytes -= j.lines[n].bytes()
+		j.bytes -= j.lines[n].bytes
 		n++
 	}
 	clear(j.lines[:n]) // the array behind them lives on for a while
 	j.lines = j.lines[n:]
 }
 
-// Replay asserts again what the journal holds now, several times within some seconds. It returns at once. Nothing that has happened since is
-// undone: an ended session's ID is never used again, and a rotation is refused unless its record is as old as before it.
+// Replay does again what the journal holds now, several times within some seconds. It returns at once. The next call ends it.
 func (j *Journal) Replay() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.drop()
 	j.replays++
-	go j.replay(j.replays, slices.Clone(j.lines))
+	if len(j.lines) > 0 {
+		go j.replay(j.replays, slices.Clone(j.lines))
+	}
 }
 
 func (j *Journal) replay(number int, lines []journalLine) {
 	for _, pause := range replayPauses {
 		time.Sleep(pause)
-		if !j.current(number) {
-			return
-		}
 		for _, line := range lines {
-			if !j.assert(line.record) {
-				break // it does not answer: later
+			if !j.current(number) {
+				return
+			}
+			if line.again(context.Background()) != nil {
+				break // the store does not answer: later
 			}
 		}
 	}
@@ -91,14 +114,4 @@ func (j *Journal) current(number int) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.replays == number
-}
-
-// assert writes a line again, and reports whether the store could tell.
-func (j *Journal) assert(r Record) bool {
-	ctx := context.Background()
-	if r.Version == 0 {
-		return j.Store.Delete(ctx, r.ID) == nil
-	}
-	err := j.Store.Swap(ctx, r)
-	return err == nil || errors.Is(err, ErrVersion) || errors.Is(err, ErrNotFound)
 }

@@ -131,9 +131,21 @@ func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
 	}
 	r, err := m.Store.Load(ctx, token.ID())
 	if err != nil {
-		return Session{}, fmt.Errorf("load session: %w", err)
+		return Session{}, m.notLoaded(token, err)
 	}
-	return m.open(token, r)
+	s, err := m.open(token, r)
+	if err != nil {
+		return Session{}, m.notLoaded(token, err)
+	}
+	return s, nil
+}
+
+// notLoaded has the cache forget a session of which the store knows that it is gone or spoilt, whatever the Watcher tells.
+func (m *Manager) notLoaded(token Token, err error) error {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+		m.Cache.Changed(token.ID())
+	}
+	return fmt.Errorf("load session: %w", err)
 }
 
 // LoadWithTokens is Load, with the provider's tokens, which are zero for a session that has none.
@@ -144,11 +156,14 @@ func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tok
 	}
 	r, err := m.Store.LoadWithTokens(ctx, token.ID())
 	if err != nil {
-		return Session{}, Tokens{}, fmt.Errorf("load session: %w", err)
+		return Session{}, Tokens{}, m.notLoaded(token, err)
 	}
 	s, err := m.open(token, r)
-	if err != nil || r.Tokens == nil {
-		return s, Tokens{}, err
+	if err != nil {
+		return Session{}, Tokens{}, m.notLoaded(token, err)
+	}
+	if r.Tokens == nil {
+		return s, Tokens{}, nil
 	}
 	plaintext, err := m.unseal(sealTokens, token, r.associated(PartTokens), r.Tokens)
 	if err != nil {
@@ -216,7 +231,7 @@ func (m *Manager) Touch(ctx context.Context, s Session) error {
 }
 
 // End deletes the session. An error means that the store could not confirm it: this replica refuses the session from now on
-// and deletes it when the store answers, but on others it may still live.
+// and deletes it when the store answers (of 10,000 such at a time; see Endings), but on others it may still live.
 func (m *Manager) End(ctx context.Context, id ID) error {
 	err := m.Store.Delete(ctx, id)
 	if err != nil && m.Endings != nil {

@@ -34,15 +34,13 @@ func (m *Manager) Recall(ctx context.Context, token Token, withTokens bool) (Rec
 	} else {
 		s, err = m.Load(ctx, token)
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		m.Cache.keep(begun, &cached{
 			session: s, tokens: Tokens{AccessToken: t.AccessToken, Expiry: t.Expiry}, withTokens: withTokens, asked: asked,
 		})
 		return Recalled{Session: s, Tokens: t}, nil
-	case errors.Is(err, ErrNotFound), errors.Is(err, ErrCorrupt):
-		m.Cache.Changed(id) // whatever the Watcher says
-	default:
+	}
+	if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 		if e, ok := m.Cache.stale(id, withTokens, m.now()); ok && e.session.Site == m.Site {
 			return Recalled{Session: e.session, Tokens: e.tokens, Stale: true}, nil
 		}

@@ -111,6 +111,7 @@ func TestJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		m := c.replicas[0].Manager
+		m.Slots, m.Index = c.store, c.store
 		m.Journal = &session.Journal{Store: c.store}
 		m.Cache = session.NewCache(session.CacheOptions{Back: m.Journal.Replay})
 		m.Cache.Armed()
@@ -150,10 +151,28 @@ func TestJournal(t *testing.T) {
 		if _, err := c.manager.Rotate(t.Context(), further, s, session.Tokens{AccessToken: "third"}); err != nil {
 			t.Fatal(err)
 		}
+		// A login that is under way and knows the user: the mark of a logout that came meanwhile is lost as well.
+		began := time.Now()
+		time.Sleep(time.Second)
+		group := session.Group{Kind: session.KindUser, Issuer: "https://other.example.com", Value: "joan"}
+		if _, err := m.EndGroup(t.Context(), group); err != nil {
+			t.Fatal(err)
+		}
+		marked := session.SlotName{Kind: "endeduser", Hash: m.Keyring.Names(group.Kind, m.Site, group.Issuer, group.Value)[0]}
+		value, err := c.store.ReadSlot(t.Context(), marked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.store.Replace(t.Context(), marked, value, nil, 0); err != nil {
+			t.Fatal(err)
+		}
 		m.Cache.Lost(time.Now())
 		m.Cache.Armed()
 		synctest.Wait()
 
+		if ended, err := m.Ended(t.Context(), session.Session{Issuer: group.Issuer, Subject: group.Value}, began); err != nil || !ended {
+			t.Errorf("the mark is lost: %t, %v", ended, err)
+		}
 		if _, tokens := c.stored(rotated); tokens.AccessToken != "second" {
 			t.Errorf("the rotation is lost: %q", tokens.AccessToken)
 		}
