@@ -57,6 +57,9 @@ func newMetrics(registry *prometheus.Registry) metrics {
 			Name: "authsvc_panics_total", Help: "Panics that were answered with 503 or 500.",
 		}),
 	}
+	for _, result := range []string{session.RefreshOK, session.RefreshShared, session.RefreshRevoked, session.RefreshFailed} {
+		m.refreshes.WithLabelValues(result) // there from the start, so that the first one is an increase
+	}
 	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.touchFailures, m.panics)
 	return m
 }

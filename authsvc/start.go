@@ -23,21 +23,26 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 		return providerError(err, site.startURL(returnTo))
 	}
 	token, tokenErr := site.sessionCookie.read(site.keyring, site.name, r)
+	before := s.restarted(r, site)
+	// A login that begins again may have met a replica that has no longer the key by which it was bound: it gets a binding that all can read.
+	readable := func(t session.Token) bool { return before.Restarts == 0 || site.keyring.Signed(t) }
 	var login session.Token
-	if logins, err := site.loginCookie.readAll(site.keyring, site.name, r); err == nil {
-		login = logins[0]
-	} else if errors.Is(err, session.ErrLaterFormat) {
+	logins, err := site.loginCookie.readAll(site.keyring, site.name, r)
+	switch {
+	case errors.Is(err, session.ErrLaterFormat):
 		return laterFormat(err, site.startURL(returnTo))
-	} else if tokenErr == nil {
+	case err == nil && readable(logins[0]):
+		login = logins[0]
+	case err != nil && tokenErr == nil && readable(token):
 		// Tabs that are restored at once after the login cookie has expired all get the same one.
 		login = site.keyring.DeriveToken(session.PurposeLogin, site.name, token)
-	} else {
+	default:
 		login = site.keyring.NewToken(session.PurposeLogin, site.name)
 	}
 	a := attempt{
 		Expires: s.store.Now().Add(attemptLife), ReturnTo: returnTo, Browser: login.ID(),
 	}
-	if before := s.restarted(r, site); before.Restarts > 0 {
+	if before.Restarts > 0 {
 		// What the first attempt was to replace: a session that a parallel tab has made since is not.
 		a.Restarts, a.Former = before.Restarts, before.Former
 	} else if tokenErr == nil {

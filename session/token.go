@@ -129,6 +129,12 @@ func (k *Keyring) ParseToken(purpose Purpose, site, text string) (Token, error) 
 	return Token{raw: string(raw)}, nil
 }
 
+// Signed reports whether the ring's signing key has signed the token. One that another key has signed is as genuine, but that key may be on its
+// way out, and other replicas may be without it already.
+func (k *Keyring) Signed(t Token) bool {
+	return len(t.raw) >= tokenEnvelope && keyName([]byte(t.raw[1:])) == k.signer.name
+}
+
 // ID returns the name of the record that the token opens.
 func (t Token) ID() ID { return sha256.Sum256([]byte(t.raw)) }
 
