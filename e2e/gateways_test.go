@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -19,7 +20,7 @@ import (
 	"authsvc/nginx/nginxtest"
 )
 
-// program of a gateway that is neither nginx nor ours, with the files of its example as they are.
+// gateway is a gateway other than nginx, run with the files of its example as they are.
 type gateway struct {
 	name string
 	// start runs it for the site at address, in front of these replicas and this application. restrict is a query of the check.
@@ -28,20 +29,26 @@ type gateway struct {
 
 var gateways = []gateway{
 	{"caddy", func(t *testing.T, address string, replicas []string, app, restrict string) {
-		startGateway(t, address, "caddy", []string{"run", "--adapter", "caddyfile", "--config", "../examples/caddy/Caddyfile"},
+		startGateway(t, address, "caddy", []string{"run", "--adapter", "caddyfile", "--config", caddyfile},
 			"SITE=http://"+address, "BIND=127.0.0.1", "ADMIN=off", "REPLICAS="+strings.Join(replicas, " "), "APP="+app, "RESTRICT="+restrict,
 			"XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
 	}},
 	{"haproxy", func(t *testing.T, address string, replicas []string, app, restrict string) {
-		startGateway(t, address, "haproxy", []string{"-db", "-f", "../examples/haproxy/haproxy.cfg"},
+		startGateway(t, address, "haproxy", []string{"-db", "-f", haproxyConfig},
 			"BIND="+address, "CHECK="+nginxtest.FreeAddress(t), "REPLICA_1="+replicas[0], "REPLICA_2="+replicas[1], "APP="+app, "RESTRICT="+restrict,
-			"LUA=../examples/haproxy/authsvc.lua")
+			"LUA="+haproxyScript)
 	}},
 }
+
+const caddyfile, haproxyConfig, haproxyScript = "../examples/caddy/Caddyfile", "../examples/haproxy/haproxy.cfg", "../examples/haproxy/authsvc.lua"
 
 // startGateway runs a program until the test ends, and waits until it listens at address.
 func startGateway(t *testing.T, address, name string, args []string, environ ...string) {
 	t.Helper()
+	for _, file := range []string{caddyfile, haproxyConfig, haproxyScript} {
+		_, err := os.Stat(file) // so that go test does not take a result from before they changed
+		check(t, err)
+	}
 	path, err := exec.LookPath(name)
 	if err != nil {
 		path = filepath.Join("/usr/sbin", name)
