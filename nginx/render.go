@@ -131,6 +131,12 @@ func newPage(site Site) page {
 		p.Check, p.Login = centralCheck, site.LoginURL
 		p.Ask += pathOf(site.LoginURL) + "/auth"
 	}
+	if query := site.query(); query != "" {
+		if site.LoginURL == "" {
+			p.Ask += p.Check
+		}
+		p.Ask += query
+	}
 	if site.MicroCache != 0 {
 		p.Cache = newCache(site, p.Name+"_verdicts")
 	}
@@ -156,7 +162,7 @@ func newCache(site Site, name string) *cache {
 	c := &cache{
 		Name: name, Path: cmp.Or(site.MicroCachePath, "/run/"+name), TooLong: ".{8000}",
 		Keep: duration(site.MicroCache), Late: duration(site.MicroCache + time.Second),
-		Fixed: []string{"$scheme", "$uri$is_args$args"}, Sent: []string{"$authsvc_host"},
+		Fixed: []string{"$scheme", "$uri" + site.query()}, Sent: []string{"$authsvc_host"},
 	}
 	if !site.NoRules {
 		c.Sent = append(c.Sent, "$request_method", "$request_uri")

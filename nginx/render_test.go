@@ -42,6 +42,7 @@ func TestGolden(t *testing.T) {
 	central := minimal()
 	central.ServerName, central.LoginURL = "wiki.example.com", "https://login.example.com/sso"
 	central.Certificate, central.CertificateKey = tls.Certificate, tls.CertificateKey
+	central.AllowedGroups, central.AllowedEmailDomains = []string{"staff", "café & co"}, []string{"example.com"}
 	central.MicroCache, central.NoRules = 2*time.Second, true
 	for name, site := range map[string]nginx.Site{
 		"minimal": minimal(), "replicas_unix": replicas, "prefix_tls": tls,
@@ -98,6 +99,8 @@ func TestValidSites(t *testing.T) {
 		"deep prefix":       func(s *nginx.Site) { s.Prefix = "/a/b.c/d-e_f~g" },
 		"no headers":        func(s *nginx.Site) { s.Headers = []string{} },
 		"other headers":     func(s *nginx.Site) { s.Headers = []string{"Remote-User", "X-Forwarded-User", "Authorization"} },
+		"long list":         func(s *nginx.Site) { s.AllowedGroups = []string{strings.Repeat("ä", 300)} },
+		"nobody":            func(s *nginx.Site) { s.AllowedGroups = []string{} },
 		"login elsewhere":   func(s *nginx.Site) { s.LoginURL = "http://localhost:8080/a/b" },
 		"login at IPv6":     func(s *nginx.Site) { s.LoginURL = "https://[::1]:8443" },
 		"login host":        func(s *nginx.Site) { listen := s.Listen; *s = loginHost(); s.Listen = listen },
@@ -178,6 +181,12 @@ func TestInvalidSites(t *testing.T) {
 		"login of a login host":   func(s *nginx.Site) { *s = loginHost(); s.LoginURL, s.Prefix = "https://login.example.com", "" },
 		"application of a login":  func(s *nginx.Site) { *s = loginHost(); s.Upstreams = []string{"127.0.0.1:3000"} },
 		"cache of a login":        func(s *nginx.Site) { *s = loginHost(); s.MicroCache = time.Second },
+		"group of nothing":        func(s *nginx.Site) { s.AllowedGroups = []string{""} },
+		"two groups in one":       func(s *nginx.Site) { s.AllowedGroups = []string{"a,b"} },
+		"group in spaces":         func(s *nginx.Site) { s.AllowedGroups = []string{"a "} },
+		"address of two lines":    func(s *nginx.Site) { s.AllowedEmails = []string{"a@example.com\nb"} },
+		"endless list":            func(s *nginx.Site) { s.AllowedEmailDomains = []string{strings.Repeat("ä", 400)} },
+		"groups of a login":       func(s *nginx.Site) { *s = loginHost(); s.AllowedGroups = []string{"a"} },
 		"preflight of a login":    func(s *nginx.Site) { *s = loginHost(); s.CORSPreflight = true },
 		"certificate alone":       func(s *nginx.Site) { s.Certificate = "/certificate" },
 	} {
@@ -211,13 +220,14 @@ func TestRenderReportsTheWriter(t *testing.T) {
 
 // FuzzRender: whatever is accepted cannot add to the structure of the configuration.
 func FuzzRender(f *testing.F) {
-	f.Add("app.example.com", "80", "127.0.0.1:3000", "unix:/run/a", "/oauth2", "authsvc", "X-User", "/crt")
-	f.Add("*.example.com", "[::1]:1", "host:1", "[::1]:2", "", "", "Remote-User", "")
-	f.Add("a;", "80;", "a:1}", "a:1\n", "/a$", "a'", "a{", "/a\"")
-	f.Fuzz(func(t *testing.T, name, listen, upstream, replica, prefix, cookie, header, certificate string) {
+	f.Add("app.example.com", "80", "127.0.0.1:3000", "unix:/run/a", "/oauth2", "authsvc", "X-User", "/crt", "", "staff", "/run/a")
+	f.Add("*.example.com", "[::1]:1", "host:1", "[::1]:2", "", "", "Remote-User", "", "https://login.example.com/sso", "a$b;{}#\"'\\", "/run/b")
+	f.Add("a;", "80;", "a:1}", "a:1\n", "/a$", "a'", "a{", "/a\"", "https://a;", "\n", "/a;")
+	f.Fuzz(func(t *testing.T, name, listen, upstream, replica, prefix, cookie, header, certificate, login, group, folder string) {
 		site := nginx.Site{
 			ServerName: name, Listen: []string{listen}, Upstreams: []string{upstream}, Replicas: []string{replica},
 			Prefix: prefix, CookieName: cookie, Headers: []string{header}, Certificate: certificate, CertificateKey: certificate,
+			LoginURL: login, AllowedGroups: []string{group}, MicroCache: time.Second, MicroCachePath: folder,
 		}
 		var text strings.Builder
 		if err := nginx.Render(&text, site); err != nil {
@@ -227,6 +237,10 @@ func FuzzRender(f *testing.F) {
 			return
 		}
 		plain := minimal()
+		plain.AllowedGroups, plain.MicroCache = []string{"staff"}, time.Second
+		if login != "" {
+			plain.LoginURL = "https://login.example.com"
+		}
 		plain.Headers = []string{"X-User"}
 		if _, known := clearedAnyway[strings.ToLower(header)]; known {
 			plain.Headers = []string{header}

@@ -55,6 +55,11 @@ type Site struct {
 	// never reaches the application.
 	Headers []string
 
+	// AllowedGroups, AllowedEmails and AllowedEmailDomains narrow who may pass here, each further: somebody who is
+	// signed in and is in one of the groups, has one of the addresses, and has an address in one of the domains. nil
+	// does not narrow. An entry holds no comma, and all of them together are at most 2 KB when escaped.
+	AllowedGroups, AllowedEmails, AllowedEmailDomains []string
+
 	// CheckTimeout is how long nginx waits for one replica's verdict before it asks the next; keep it
 	// above session.refresh_wait. From 1 ms to 1 minute, in whole milliseconds; default 3 s.
 	CheckTimeout time.Duration

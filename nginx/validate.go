@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // FieldError is one field of a [Site] that cannot be rendered. [Site.Validate] joins them: find one
@@ -39,6 +40,7 @@ var (
 const (
 	maxHostName   = 253 // RFC 1035, section 2.3.4, without the root's dot
 	maxMicroCache = 5 * time.Second
+	maxQuery      = 2000 // nginx takes 4 KB for one word of its configuration
 )
 
 // Validate tells everything that keeps the site from being rendered, as joined [*FieldError]s, or nil.
@@ -117,6 +119,16 @@ func (s Site) Validate() error {
 			refuse("Headers", name, "name each header once")
 		}
 	}
+	for _, n := range s.narrowings() {
+		for _, entry := range n.entries {
+			if entry == "" || strings.TrimSpace(entry) != entry || strings.Contains(entry, ",") || strings.ContainsFunc(entry, unicode.IsControl) {
+				refuse(n.field, entry, "give "+n.what+" without a comma, as the provider writes it; repeat the flag for several")
+			}
+		}
+	}
+	if query := s.query(); len(query) > maxQuery {
+		refuse(s.narrowings()[0].field, fmt.Sprintf("%d bytes", len(query)), fmt.Sprintf("allow fewer: at most %d bytes when escaped; a group for all of them is shorter", maxQuery))
+	}
 	if t := s.CheckTimeout; t != 0 && (t < time.Millisecond || t > time.Minute || t%time.Millisecond != 0) {
 		refuse("CheckTimeout", t.String(), "give 1ms to 1m in whole milliseconds, more than session.refresh_wait")
 	}
@@ -142,6 +154,9 @@ func (s Site) refuseApplication(refuse func(field, value, want string)) {
 	}
 	if s.MicroCache != 0 {
 		refuse("MicroCache", s.MicroCache.String(), "leave it out: a host of the login alone asks for no verdict")
+	}
+	for _, n := range s.narrowings() {
+		refuse(n.field, strings.Join(n.entries, ","), "leave it out: a host of the login alone asks for no verdict")
 	}
 	if s.CORSPreflight {
 		refuse("CORSPreflight", "true", "leave it out: a host of the login alone has no application")

@@ -32,6 +32,9 @@ elsewhere passes for as long, and up to a second more; refusals are never kept.
 --cors-preflight lets a browser's OPTIONS request that asks whether a page of another site may send one pass
 to the application, without a verdict and without identity headers. The file says what that risks.
 
+--allowed-group, --allowed-email and --allowed-email-domain narrow who may pass at this site, each further;
+whoever else is signed in gets 403.
+
 WebSocket works in every form. An https public_url without --certificate renders plain HTTP on port 80, which is
 right where TLS ends in front of nginx.`,
 		Example: `  # an application, and the login at the same host
@@ -45,7 +48,7 @@ right where TLS ends in front of nginx.`,
   # a login host, and one of the applications that share it
   authsvc nginx render --config /etc/authsvc.yaml --login-only > /etc/nginx/conf.d/login.conf
   authsvc nginx render --config /etc/authsvc.yaml --server-name wiki.example.com \
-    --upstream 127.0.0.1:3000 > /etc/nginx/conf.d/wiki.conf
+    --upstream 127.0.0.1:3000 --allowed-group staff > /etc/nginx/conf.d/wiki.conf
 
   # the last one without a configuration
   authsvc nginx render --server-name wiki.example.com --upstream 127.0.0.1:3000 \
@@ -68,6 +71,9 @@ right where TLS ends in front of nginx.`,
 	flags.BoolVar(&site.LoginOnly, "login-only", false, "the host of the login alone, for applications at other hosts")
 	flags.StringVar(&site.CookieName, "cookie-name", "", "cookie.name (default: the names that authsvc uses by default)")
 	flags.StringSliceVar(&site.Headers, "header", nil, "identity header that the application gets; may be repeated")
+	flags.StringSliceVar(&site.AllowedGroups, "allowed-group", nil, "let in only people of this group; may be repeated")
+	flags.StringSliceVar(&site.AllowedEmails, "allowed-email", nil, "let in only whoever has this verified address; may be repeated")
+	flags.StringSliceVar(&site.AllowedEmailDomains, "allowed-email-domain", nil, "let in only verified addresses of this domain, or with .example.com of those below it; may be repeated")
 	flags.StringVar(&site.Certificate, "certificate", "", "PEM file with the certificate; turns TLS on")
 	flags.StringVar(&site.CertificateKey, "certificate-key", "", "PEM file with its key")
 	flags.DurationVar(&site.CheckTimeout, "check-timeout", 0, "how long nginx waits for a verdict (default 3s)")
@@ -106,6 +112,7 @@ var siteFlags = map[string]string{
 	"ServerName": "--server-name", "Listen": "--listen", "Upstreams": "--upstream", "Replicas": "--replica",
 	"Prefix": "--prefix", "LoginURL": "--login-url", "CookieName": "--cookie-name", "Headers": "--header",
 	"CheckTimeout": "--check-timeout", "Certificate": "--certificate", "CertificateKey": "--certificate-key",
+	"AllowedGroups": "--allowed-group", "AllowedEmails": "--allowed-email", "AllowedEmailDomains": "--allowed-email-domain",
 	"MicroCache": "--micro-cache", "MicroCachePath": "--micro-cache-path", "CORSPreflight": "--cors-preflight",
 }
 

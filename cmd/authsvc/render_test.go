@@ -131,8 +131,8 @@ func TestRenderCentral(t *testing.T) {
 	}
 }
 
-// TestRenderCaches: what the key may leave out, only a configuration can tell.
-func TestRenderCaches(t *testing.T) {
+// TestRenderOptions: each does its one thing. What the key of a cache may leave out, only a configuration can tell.
+func TestRenderOptions(t *testing.T) {
 	const byAddress, byPerson = `$request_uri\n$http_authorization\n$http_cookie";`, `$authsvc_host\n$http_authorization\n$http_cookie";`
 	for name, row := range map[string]struct {
 		flags   string
@@ -141,6 +141,7 @@ func TestRenderCaches(t *testing.T) {
 	}{
 		"flags":         {" --server-name a.example --replica 10.0.0.1:1 --micro-cache 1s", nil, []string{byAddress, "proxy_cache_valid 200 1s;", "keys_zone=authsvc_a_example_verdicts:1m", "proxy_cache_path /run/authsvc_a_example_verdicts "}},
 		"configuration": {" --micro-cache 2s --micro-cache-path /dev/shm/verdicts", variables(), []string{byPerson, "proxy_cache_valid 200 2s;", "proxy_cache_path /dev/shm/verdicts "}},
+		"groups":        {" --allowed-group staff,admins --allowed-email-domain=.example.com --prefix /x", variables(), []string{"proxy_pass http://authsvc_app_example_com/x/auth?allowed_groups=staff,admins&allowed_email_domains=.example.com;"}},
 		"preflight":     {" --cors-preflight", variables(), []string{"if ($authsvc_preflight) {"}},
 	} {
 		got := call(t, "nginx render --upstream 127.0.0.1:3000"+row.flags, row.environ...)
@@ -160,8 +161,8 @@ func TestRenderTellsEverything(t *testing.T) {
 		environ []string
 		want    []string // beginnings of lines
 	}{
-		"flags": {" --upstream x --replica 127.0.0.1:4180/ --prefix / --login-url login --micro-cache 1ms --micro-cache-path x --certificate /a --listen 0 --cookie-name a=b --header Host --check-timeout 1h", nil, []string{
-			"--server-name: ", "--listen: ", "--certificate-key: ", "--upstream: ", "--replica: ", "--prefix: ", "--login-url: ", "--prefix: ", "--cookie-name: ", "--header: ", "--check-timeout: ", "--micro-cache: ", "--micro-cache-path: "}},
+		"flags": {" --upstream x --replica 127.0.0.1:4180/ --prefix / --login-url login --micro-cache 1ms --micro-cache-path x --certificate /a --listen 0 --cookie-name a=b --header Host --check-timeout 1h --allowed-group ,a", nil, []string{
+			"--server-name: ", "--listen: ", "--certificate-key: ", "--upstream: ", "--replica: ", "--prefix: ", "--login-url: ", "--prefix: ", "--cookie-name: ", "--header: ", "--allowed-group: ", "--check-timeout: ", "--micro-cache: ", "--micro-cache-path: "}},
 		"login host": {" --login-only --upstream 127.0.0.1:3000 --login-url https://a.example --micro-cache 1s --cors-preflight", nil, []string{
 			"--server-name: ", "--replica: ", "--upstream: ", "--login-url: ", "--micro-cache: ", "--cors-preflight: "}},
 		"configuration and flags": {" --upstream x --micro-cache 9s", variables("AUTHSVC_LISTEN=nowhere"), []string{"--upstream: ", "--micro-cache: ", "AUTHSVC_LISTEN: "}},

@@ -24,7 +24,7 @@ func (s *server) findPrefix(options Options) {
 	for _, c := range s.checks {
 		path := c.uri
 		if c.apart() {
-			if asked := s.passed(c.at.directive).path; asked != "" {
+			if asked, _, _ := strings.Cut(s.passed(c.at.directive).path, "?"); asked != "" {
 				path = asked
 			}
 		}

@@ -98,9 +98,12 @@ func TestRenderedIsClean(t *testing.T) {
 		"preflight and cache":     func(s *nginx.Site) { s.CORSPreflight, s.MicroCache, s.Prefix = true, time.Second, "/oauth2" },
 		"central":                 func(s *nginx.Site) { s.LoginURL = "https://login.example.com" },
 		"central, plain":          func(s *nginx.Site) { s.LoginURL = "http://login.example.com:8080/a/b" },
+		"groups":                  func(s *nginx.Site) { s.AllowedGroups, s.Prefix = []string{"staff", "a b"}, "/oauth2" },
+		"nobody":                  func(s *nginx.Site) { s.AllowedEmails = []string{} },
 		"central, everything": func(s *nginx.Site) {
 			s.LoginURL, s.CookieName = "https://login.example.com/sso", "__Secure-sso"
 			s.Certificate, s.CertificateKey = "/etc/app.crt", "/etc/app.key"
+			s.AllowedGroups, s.AllowedEmailDomains = []string{"staff"}, []string{"example.com"}
 			s.MicroCache, s.NoRules, s.CORSPreflight = time.Second, true, true
 		},
 	}
