@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"flag"
 	"fmt"
 	"maps"
 	"net"
@@ -22,6 +23,8 @@ import (
 	"authsvc/nginx/nginxtest"
 	"authsvc/session/storetest"
 )
+
+var update = flag.Bool("update", false, "write rendered files anew")
 
 // nginxExample is a folder of examples that runs: its files, with nothing changed but where things are on this machine.
 type nginxExample struct {
@@ -258,10 +261,13 @@ func TestExamplesNginxAreRendered(t *testing.T) {
 			args := strings.Replace(line[1], " authsvc.yaml ", " "+filepath.Join(folder, "authsvc.yaml")+" ", 1)
 			got := run(t, args, environ...)
 			file := filepath.Join(folder, line[2])
+			if *update {
+				check(t, os.WriteFile(file, []byte(got.stdout), 0o644))
+			}
 			text, err := os.ReadFile(file)
 			check(t, err)
 			if got.code != 0 || got.stderr != "" || got.stdout != string(text) {
-				t.Errorf("%s is not what its README renders: %s", file, cmp.Or(got.stderr, "look at the difference, and write the file anew"))
+				t.Errorf("%s is not what its README renders: %s", file, cmp.Or(got.stderr, "look at the change, then: go test ./e2e -run ExamplesNginx -update"))
 			}
 			if got := run(t, "nginx lint "+file); got.code != 0 {
 				t.Errorf("%s: %+v", file, got)

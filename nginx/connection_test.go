@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"authsvc/nginx"
 )
 
 // A request's body goes to the application whole and to authsvc never.
@@ -138,7 +140,15 @@ func echo(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestWebSocket(t *testing.T) {
-	g := newGate(t, allow, echo, nil)
+	for name, form := range map[string]func(*nginx.Site){
+		"one host": nil, "central": central, "cache": cached(t), "preflight": func(s *nginx.Site) { s.CORSPreflight = true },
+	} {
+		t.Run(name, func(t *testing.T) { opensWebSockets(t, newGate(t, allow, echo, form)) })
+	}
+}
+
+func opensWebSockets(t *testing.T, g *gate) {
+	t.Helper()
 	for _, spelling := range []string{"websocket", "WebSocket"} {
 		conn := g.dial(t)
 		defer conn.Close()
