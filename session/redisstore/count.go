@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -147,9 +146,12 @@ func (s *Store) send(ctx context.Context) error {
 	})
 }
 
-// Count implements session.Counter.
+// Count implements session.Counter. While Redis is full, or takes no writes for another reason of its own, it tells what had arrived before.
 func (s *Store) Count(ctx context.Context) (session.Totals, error) {
-	if err := errors.Join(s.measureOnce(ctx), s.flush(ctx)); err != nil {
+	if err := s.measureOnce(ctx); err != nil {
+		return session.Totals{}, err
+	}
+	if err := s.flush(ctx); err != nil && !onlyReads(err) {
 		return session.Totals{}, err
 	}
 	var totals session.Totals
@@ -188,6 +190,16 @@ func (s *Store) Count(ctx context.Context) (session.Totals, error) {
 		return session.Totals{}, err
 	}
 	return totals, nil
+}
+
+// onlyReads reports whether a server has refused a write in a state that passes and in which it can be read. Then what it holds is worth knowing. (A right that is
+// missing does not pass: nothing would ever have arrived.)
+func onlyReads(err error) bool {
+	switch Cause(err) {
+	case "memory", "readonly", "persistence", "replicas":
+		return true
+	}
+	return false
 }
 
 // sum adds up what count makes of the fields of a hash: a number, or a number and "b" for bytes.
