@@ -69,6 +69,13 @@ func (c *counts) add(e extent, sign int64) {
 	c.pending[n] = held
 }
 
+// forgetBefore drops the seconds that have passed, which would otherwise wait for ever where sending fails for ever.
+func (c *counts) forgetBefore(now int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.pending, func(n int64, _ tally) bool { return n < now })
+}
+
 // take moves some of what was gathered to sending, if that is empty, and reports whether anything is there.
 func (c *counts) take() bool {
 	if len(c.sending) > 0 {
@@ -106,6 +113,7 @@ func (s *Store) flush(ctx context.Context) error {
 	if err := s.measureOnce(ctx); err != nil {
 		return err
 	}
+	c.forgetBefore(s.Now().Unix())
 	// What is gathered meanwhile goes with the next flush.
 	for range 2 + rounds/maxSeconds {
 		if !c.take() {

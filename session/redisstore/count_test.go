@@ -196,6 +196,29 @@ func TestCountWithoutRight(t *testing.T) {
 	}
 }
 
+// What waits while nothing can be sent is no more than the seconds that are to come.
+func TestCountForgetsWhatPassed(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := narrow(t, server, "authsvc:*", append(rights(t), "-hincrby"))
+	stored(t, s, 1)
+	for range 2 { // what is being sent, and what waits behind it
+		for n := range 10 {
+			s.counts.moved(extent{}, extent{s.Now().Add(time.Duration(n-5) * time.Hour).UnixMilli(), 10})
+		}
+		if err := s.flush(t.Context()); err == nil {
+			t.Fatal("the counts were sent without the right")
+		}
+	}
+	for n := range s.counts.pending {
+		if n < s.Now().Unix()-60 {
+			t.Errorf("second %d waits, which has passed", n)
+		}
+	}
+	if len(s.counts.pending) == 0 {
+		t.Error("what is to come was forgotten")
+	}
+}
+
 // A Redis that was emptied holds nothing at once, and what is stored then counts, whatever happened before.
 func TestCountAfterFlushAll(t *testing.T) {
 	server := storetest.StartRedis(t)
