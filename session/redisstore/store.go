@@ -45,8 +45,9 @@ type Store struct {
 	counts      *counts
 
 	reached atomic.Bool
-	reading atomic.Pointer[reading] // nil until the store's clock was asked for the first time
-	finding atomic.Pointer[finding] // nil until it was learned how changes are told
+	reading atomic.Pointer[reading]   // nil until the store's clock was asked for the first time
+	finding atomic.Pointer[finding]   // nil until it was learned how changes are told
+	asked   atomic.Pointer[time.Time] // when a write asked that, until it has learned it
 }
 
 var (

@@ -23,19 +23,42 @@ type finding struct {
 // findingLife is how long a process that does not watch relies on what it has learned; one that watches asks each probeInterval.
 const findingLife = time.Minute
 
+// probePause is the least between two writes that ask in vain. What is asked may be a master of a Cluster that hangs, while the write goes to one that works.
+const probePause = time.Second
+
 // announcement returns the channel and message by which a write tells of a change, or two empty ones. While it cannot be told whether the server does it, the write
-// does.
+// does. What was learned before holds until something else is.
 func (s *Store) announcement(ctx context.Context, id session.ID) (channel, message string) {
 	known := s.finding.Load()
 	if known == nil || time.Since(known.at) > findingLife {
-		if tracks, err := s.probe(ctx); err == nil {
-			known = s.found(tracks)
+		if found := s.ask(ctx); found != nil {
+			known = found
 		}
 	}
 	if known != nil && known.tracks {
 		return "", ""
 	}
 	return s.changesChannel(), string(id[:])
+}
+
+// ask probes within a quarter of the time that a write has left. It returns nil if nothing was learned, and at once if another write is asking or has asked
+// in vain less than probePause ago.
+func (s *Store) ask(ctx context.Context) *finding {
+	now, last := time.Now(), s.asked.Load()
+	if last != nil && now.Sub(*last) < probePause || !s.asked.CompareAndSwap(last, &now) {
+		return nil
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, deadline.Sub(now)/4)
+		defer cancel()
+	}
+	tracks, err := s.probe(ctx)
+	if err != nil {
+		return nil
+	}
+	s.asked.Store(nil)
+	return s.found(tracks)
 }
 
 func (s *Store) found(tracks bool) *finding {

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -165,6 +166,41 @@ func TestUnknownMeansAnnounced(t *testing.T) {
 	}
 	if known := s.finding.Load(); known != nil {
 		t.Errorf("it was learned that the server tracks: %v", known.tracks)
+	}
+}
+
+// A write whose question is not answered has most of its time left, and those after it do not ask for a while.
+func TestAskingLeavesTime(t *testing.T) {
+	p := startProxy(t, storetest.StartRedis(t).Addr)
+	s := open(t, Options{URL: "redis://" + p.Addr})
+	p.hang.Store(true)
+	old := &finding{tracks: true, at: time.Now().Add(-2 * findingLife)}
+	for _, known := range []*finding{nil, old} {
+		s.finding.Store(known)
+		s.asked.Store(nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		announces := func() {
+			t.Helper()
+			if channel, _ := s.announcement(ctx, session.ID{1}); (channel == "") != (known == old) {
+				t.Errorf("announced on %q after %+v was learned", channel, known)
+			}
+		}
+		announces()
+		if ctx.Err() != nil {
+			t.Error("all of the time is gone")
+		}
+		now, dials := time.Now(), p.dials.Load()
+		s.asked.Store(&now)
+		announces()
+		if p.dials.Load() != dials || dials == 0 {
+			t.Errorf("%d connections were made, and %d when it was asked before", dials, p.dials.Load()-dials)
+		}
+	}
+	p.hang.Store(false)
+	s.asked.Store(nil)
+	if s.announcement(t.Context(), session.ID{1}); s.finding.Load() == old || s.asked.Load() != nil {
+		t.Error("nothing was learned of a server that answers")
 	}
 }
 
