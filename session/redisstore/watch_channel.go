@@ -160,9 +160,6 @@ func (c *channel) ask() {
 	for _, w := range c.sentinels.present() {
 		w.ask(c.sentinels.name()...) // an error ends the reading, too
 	}
-	if _, latest := c.sentinels.sure(); time.Since(latest) > silence-checkInterval {
-		c.lose(errors.New("no sentinel answers"))
-	}
 }
 
 // probe looks whether changes are still told by the same means.
@@ -227,7 +224,7 @@ func (c *channel) lose(err error) {
 // sure returns until when every change was told.
 func (c *channel) sure() (sure time.Time) {
 	if c.sentinels != nil {
-		sure, _ = c.sentinels.sure()
+		sure = c.sentinels.sure()
 	}
 	for _, w := range c.masters {
 		if until := w.sureUntil(); sure.IsZero() || until.Before(sure) {

@@ -26,7 +26,10 @@ type sentinels struct {
 	closed    bool
 }
 
-var errDisagree = errors.New("the sentinels name different masters")
+var (
+	errDisagree   = errors.New("the sentinels name different masters")
+	errNoSentinel = errors.New("no sentinel answers")
+)
 
 func (s *sentinels) name() []string {
 	return []string{"SENTINEL", "GET-MASTER-ADDR-BY-NAME", s.channel.store.location.master}
@@ -60,7 +63,7 @@ func (s *sentinels) open(ctx context.Context) (master string, err error) {
 		master = a.named
 	}
 	if master == "" {
-		return "", fmt.Errorf("no sentinel answers: %w", err)
+		return "", fmt.Errorf("%w: %w", errNoSentinel, err)
 	}
 	return master, nil
 }
@@ -138,7 +141,7 @@ func (s *sentinels) confirm(ctx context.Context, master string) error {
 	}
 	asking.Wait()
 	if wrong == nil && len(s.present()) == 0 {
-		wrong = errors.New("no sentinel answers")
+		wrong = errNoSentinel
 	}
 	return wrong
 }
@@ -176,7 +179,8 @@ func (s *sentinels) close() {
 	}
 }
 
-// follow listens to one sentinel as long as the channel lives, connecting again when need be.
+// follow listens to one sentinel as long as the channel lives, connecting again when need be. The channel ends with the last that answers: each is given up
+// when it was silent for silence, as a master is.
 func (s *sentinels) follow(ctx context.Context, address, master string) {
 	for ctx.Err() == nil {
 		w := s.present()[address]
@@ -196,6 +200,9 @@ func (s *sentinels) follow(ctx context.Context, address, master string) {
 				return err
 			})
 			s.drop(address)
+			if len(s.present()) == 0 {
+				s.channel.lose(errNoSentinel)
+			}
 		}
 		pause(ctx, checkInterval)
 	}
@@ -212,21 +219,17 @@ func (s *sentinels) told(values []any) {
 	}
 }
 
-// sure returns the oldest and the latest sign of life of those that answer.
-func (s *sentinels) sure() (oldest, latest time.Time) {
+// sure returns the oldest sign of life of those that answer, or the latest of those that did.
+func (s *sentinels) sure() (oldest time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range s.wires {
-		sure := w.sureUntil()
-		if oldest.IsZero() || sure.Before(oldest) {
+		if sure := w.sureUntil(); oldest.IsZero() || sure.Before(oldest) {
 			oldest = sure
-		}
-		if sure.After(latest) {
-			latest = sure
 		}
 	}
 	if oldest.IsZero() {
-		return s.confirmed, s.confirmed
+		return s.confirmed
 	}
-	return oldest, latest
+	return oldest
 }
