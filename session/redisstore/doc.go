@@ -18,7 +18,8 @@
 //   - else by messages that writes publish: what this package writes, and nothing else. In a Cluster each comes once from every master.
 //
 // Behind sentinels the channel lives as long as all sentinels of the URL that answer name the same master, and at least one answers (watch_sentinels.go); in a
-// Cluster, as long as all masters agree who they are (watch_masters.go). Where that is never so, nothing is told and the store works as without.
+// Cluster, as long as all masters agree who they are (watch_masters.go). Where that is never so, nothing is told and the store works as without. With a single
+// address the channel lives as long as the server that took it, also when the address leads elsewhere by then (see Store.Watch).
 //
 // # Rights
 //

@@ -22,7 +22,10 @@ const (
 // eviction and flush as well; else the writes of this and other processes that use this package. The package's description says which rights that takes.
 //
 // Tracking knows no databases: changes in another database under the same prefix are told, too, and cause nothing worse than a record that is read again.
-// A channel ends with what is behind it: a master that was replaced, whether it lives on or not, and any change in the set of a Cluster's masters, is a loss.
+// A channel ends with what is behind it: behind sentinels a master that was replaced, whether it lives on or not, and any change in the set of a Cluster's masters,
+// is a loss. With a single address it is one only if the old server ends the connection or falls silent. Where a name, a virtual address or a proxy sends new connections to
+// another server, while the old one lives on and answers, nobody says so: what the new one is told is missed for as long as that lasts. How long a reader trusts what
+// it keeps (session.cache_ttl) bounds what comes of it, and nothing else does; whoever replaces a server so must close the old one's connections, by stopping it.
 func (s *Store) Watch(ctx context.Context, o session.Observer) {
 	tracking, wait := true, firstPause
 	for ctx.Err() == nil {
