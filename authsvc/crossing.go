@@ -10,10 +10,14 @@ import (
 
 // Replicas on another Redis, database or prefix are on another roster, and browsers go from one to the other: a login that began there
 // ends here. So state seals the ID of the store, and which replica began the login; the first callback that crosses tells.
-// The younger of the two closes, unless its config_generation is higher: then the change is meant.
+// The younger of the two closes, unless its config_generation is higher: then the change is meant. It opens again after a while, since whom it closed for
+// may be gone, and nobody would tell it; if they are not, the next login that crosses closes it again.
 
-// sightingLife is how long a replica that was met elsewhere is reported, unless this one is closed because of it.
+// sightingLife is how long a replica that was met elsewhere is reported, and keeps a younger one closed, unless it is met again.
 const sightingLife = attemptLife
+
+// storeIDSpreads is how long it takes until every replica knows the ID that a newcomer gave to a store that was emptied: each asks at its heartbeat.
+const storeIDSpreads = 2 * heartbeat
 
 // maxSightings bounds how many are remembered; one is enough to tell.
 const maxSightings = 4
@@ -23,8 +27,9 @@ type elsewhere struct {
 	mu   sync.Mutex
 	met  []sighting
 	seen map[string]time.Time
-	// closedFor is the older replica that keeps this one closed.
+	// closedFor is the older replica that keeps this one closed, and closedAt when it was met.
 	closedFor *sighting
+	closedAt  time.Time
 }
 
 // meet takes note of a replica on another store, and whether this one closes because of it. It reports whether that is news.
@@ -45,8 +50,9 @@ func (e *elsewhere) meet(other sighting, closes bool, now time.Time) (news bool)
 		}
 	}
 	e.seen[other.ID] = now
-	if closes && e.closedFor == nil {
-		e.closedFor, news = &other, true
+	if closes {
+		news = news || e.closedFor == nil
+		e.closedFor, e.closedAt = &other, now
 	}
 	return news
 }
@@ -56,11 +62,11 @@ func (e *elsewhere) meet(other sighting, closes bool, now time.Time) (news bool)
 func (e *elsewhere) forget(ours [16]byte, now time.Time) *sighting {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closedFor != nil && e.closedFor.Store == ours {
+	if e.closedFor != nil && (e.closedFor.Store == ours || now.Sub(e.closedAt) >= sightingLife) {
 		e.closedFor = nil
 	}
 	e.met = slices.DeleteFunc(e.met, func(m sighting) bool {
-		gone := m.Store == ours || now.Sub(e.seen[m.ID]) >= sightingLife && (e.closedFor == nil || e.closedFor.ID != m.ID)
+		gone := m.Store == ours || now.Sub(e.seen[m.ID]) >= sightingLife
 		if gone {
 			delete(e.seen, m.ID)
 		}
@@ -99,14 +105,14 @@ func (site *site) mark() [8]byte {
 // isOnAnotherStore reports whether a login began on another store than ours. An error means "cannot tell".
 //
 // Since a replica may close for it, it must be sure, whoever brings the state: that the other replica serves the same public URL, as one
-// of another stage with the same secret does not; that it was there when this one was already running, since both may have been started
-// anew together with an empty store; and that our store knows neither the ID, asked for again, nor the replica, since
-// it may have been emptied and got another ID.
+// of another stage with the same secret does not; that the login began when this one had been running for a while, since both may have been started
+// anew together with an empty store, or the other may have sealed the ID that the store had before this one gave it another; and that our store knows
+// neither the ID, asked for again, nor the replica, since it may have been emptied and got another ID.
 func (s *Service) isOnAnotherStore(ctx context.Context, site *site, a attempt) (bool, error) {
 	if _, known := s.storeIDs.get(); !known || a.Began.Store == [16]byte{} || s.storeIDs.isOurs(a.Began.Store) {
 		return false, nil // or never reached: whatever needs the store will say so
 	}
-	if a.Site != site.mark() || a.Expires.Add(-attemptLife).UnixMilli() <= s.startedAt.Load() {
+	if a.Site != site.mark() || a.Expires.Add(-attemptLife-storeIDSpreads).UnixMilli() <= s.startedAt.Load() {
 		return false, nil
 	}
 	if _, err := s.storeIDs.claim(ctx, s.store, s.store.Now()); err != nil {

@@ -46,6 +46,7 @@ func newSplit(t *testing.T, configure func(younger *Config)) *split {
 		}
 		s.advance(time.Second)
 	}
+	s.advance(storeIDSpreads)
 	return s
 }
 
@@ -196,19 +197,44 @@ func TestCrossingUntold(t *testing.T) {
 		change func(a *attempt)
 		want   bool
 	}{
-		"another store":           {func(a *attempt) {}, true},
-		"of an earlier release":   {func(a *attempt) { a.Began, a.Site = sighting{}, [8]byte{} }, false},
-		"our store":               {func(a *attempt) { a.Began.Store = ours.ID }, false},
-		"our own process":         {func(a *attempt) { a.Began.ID, a.Began.Store = younger.id, [16]byte{3} }, false}, // the store was emptied
-		"our store's former ID":   {func(a *attempt) { a.Began.Store = [16]byte{2}; younger.storeIDs.alsoOurs(a.Began.Store) }, false},
-		"another public URL":      {func(a *attempt) { a.Site[0]++ }, false},
-		"before this one started": {func(a *attempt) { a.Expires = time.UnixMilli(younger.startedAt.Load()).Add(attemptLife) }, false},
+		"another store":         {func(a *attempt) {}, true},
+		"of an earlier release": {func(a *attempt) { a.Began, a.Site = sighting{}, [8]byte{} }, false},
+		"our store":             {func(a *attempt) { a.Began.Store = ours.ID }, false},
+		"our own process":       {func(a *attempt) { a.Began.ID, a.Began.Store = younger.id, [16]byte{3} }, false}, // the store was emptied
+		"our store's former ID": {func(a *attempt) { a.Began.Store = [16]byte{2}; younger.storeIDs.alsoOurs(a.Began.Store) }, false},
+		"another public URL":    {func(a *attempt) { a.Site[0]++ }, false},
+		"when this one had just started": {func(a *attempt) {
+			a.Expires = time.UnixMilli(younger.startedAt.Load()).Add(storeIDSpreads + attemptLife)
+		}, false},
 	} {
 		a := another
 		test.change(&a)
 		if got, err := younger.isOnAnotherStore(t.Context(), site, a); got != test.want || err != nil {
 			t.Errorf("%s: %t, %v", name, got, err)
 		}
+	}
+}
+
+// TestCrossingIsOver: whoever has closed for an older replica opens when it was not met for long, since it may be gone, and closes again when it
+// is not.
+func TestCrossingIsOver(t *testing.T) {
+	s := newSplit(t, nil)
+	for range 2 {
+		s.cross(s.browser(), 0, 1)
+		if <-s.open[1] {
+			t.Fatal("the younger one opened")
+		}
+		s.advance(sightingLife - time.Second)
+		if older := s.both[1].elsewhere.forget([16]byte{}, s.now()); older == nil {
+			t.Error("it opens too early")
+		}
+		s.advance(time.Second)
+		if !<-s.open[1] {
+			t.Error("the younger one closed again")
+		}
+	}
+	if text := s.log.String(); strings.Count(text, "takes no more requests") != 2 || strings.Count(text, "this one takes requests") != 2 {
+		t.Error("the log does not say each time that it closes and opens")
 	}
 }
 

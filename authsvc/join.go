@@ -115,7 +115,7 @@ func (j *joining) announce(ctx context.Context) ([]replica, error) {
 		return nil, err
 	}
 	if before, now := j.elsewhere.older(), j.elsewhere.forget(identity.ID, j.store.Now()); before != nil && now == nil {
-		j.log.Info().Str("replica", before.ID).Msg("this replica is on the same store again; it takes requests")
+		j.log.Info().Str("replica", before.ID).Msg("the replica on another store is on ours now, or was not met for long; this one takes requests")
 	}
 	closed := j.elsewhere.older() != nil
 	roster, err := j.say(ctx, identity, j.admitted && !closed)
