@@ -86,7 +86,7 @@ func (j *joining) beat(ctx context.Context) (*standing, time.Duration) {
 	waited := time.Since(j.began)
 	switch {
 	case elsewhere != nil, len(j.held) > 0:
-	case j.admitted, err != nil && waited >= admissionGrace:
+	case j.admitted, j.opened, err != nil && waited >= admissionGrace: // who opened by grace stays open while nobody is known to differ
 		state.Opened = true
 	}
 	if err != nil {

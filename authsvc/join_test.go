@@ -376,6 +376,51 @@ func TestJoinWithoutStore(t *testing.T) {
 	})
 }
 
+// changingStore puts another replica on the roster between the two looks of the first one that says that it is ready.
+type changingStore struct {
+	*faultyStore
+	between func()
+	once    sync.Once
+}
+
+func (c *changingStore) Announce(ctx context.Context, name string, value []byte, ttl time.Duration) (map[string][]byte, error) {
+	if parseRoster(map[string][]byte{name: value})[0].Ready {
+		c.once.Do(c.between)
+	}
+	return c.faultyStore.Announce(ctx, name, value, ttl)
+}
+
+// TestJoinUnsettled: who opened without the store stays open when it agrees with all, though the roster changes while it asks to be admitted.
+func TestJoinUnsettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &changingStore{faultyStore: newMemory()}
+		store.refuse("announce")
+		m := joins(t, store, withKeys(2, 1))
+		time.Sleep(admissionGrace + time.Millisecond)
+		m.is(t, "without the roster", true)
+		asked := false
+		store.between = func() {
+			other := m.announced()
+			other.Keys = other.Keys[1:] // so that another key shall sign
+			asked = true
+			if _, err := store.Store.Announce(t.Context(), "other", other.encode(), time.Hour); err != nil {
+				t.Error(err)
+			}
+		}
+		store.refuse()
+		time.Sleep(joinRetryMax)
+		m.is(t, "when the roster changed between its two looks", true)
+		if !asked || m.standing.Load().Admitted || m.opened.Load() != 1 {
+			t.Errorf("asked %t, opened %d times: %+v", asked, m.opened.Load(), m.standing.Load())
+		}
+		beat()
+		m.is(t, "a heartbeat later", true)
+		if !m.standing.Load().Admitted || !m.signsWith(t, 1) {
+			t.Error("it was not admitted, or signs with what the other one lacks")
+		}
+	})
+}
+
 // TestJoinRosterDown: a store that answers, but not about the others, keeps nobody from serving; it is told.
 func TestJoinRosterDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
