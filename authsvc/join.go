@@ -94,6 +94,9 @@ func (j *joining) beat(ctx context.Context) (*standing, time.Duration) {
 			j.log.Warn().Err(err).Msg("the other replicas cannot be asked; whether they agree is not known")
 		}
 		j.toldErr = true
+		if state.Opened {
+			j.site.Load().sessions.MarkSigner(ctx) // it signs, though it may never get so far as to agree with others; an error is no news
+		}
 		pause := j.retry
 		j.retry = min(2*j.retry, joinRetryMax)
 		if left := admissionGrace - waited; left > 0 {

@@ -421,7 +421,8 @@ func TestJoinUnsettled(t *testing.T) {
 	})
 }
 
-// TestJoinRosterDown: a store that answers, but not about the others, keeps nobody from serving; it is told.
+// TestJoinRosterDown: a store that answers, but not about the others, keeps nobody from serving; it is told, and others are told which
+// key signs.
 func TestJoinRosterDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemory()
@@ -432,6 +433,13 @@ func TestJoinRosterDown(t *testing.T) {
 		var state readiness
 		if err := json.Unmarshal(askAdmin(m.Service, http.MethodGet, "/readyz").Body.Bytes(), &state); err != nil || state.Degraded["roster"] == "" {
 			t.Errorf("%+v, %v", state, err)
+		}
+		sessions := m.site.Load().sessions
+		for range 2 {
+			if marks, err := sessions.KeyMarks(t.Context()); err != nil || len(marks) != 1 || !sessions.Signs(marks[0]) {
+				t.Errorf("it signs, and its key is not marked: %v, %v", marks, err)
+			}
+			time.Sleep(time.Minute)
 		}
 	})
 }

@@ -89,7 +89,7 @@ func (e *KeyNeededError) Error() string {
 var ErrKeysUnknown = errors.New("cookie.secret: the store cannot tell which keys are needed")
 
 // mayFollow returns an error unless one site may take the place of another: the keys that leave the ring are needed no more, and the
-// store knows of the one that begins to sign. Errors: *KeyNeededError, of the key that is needed longest; ErrKeysUnknown.
+// store knows of the one that begins to sign. The one that signs here is needed whatever the store says: its mark may have been lost. Errors: *KeyNeededError, of the key that is needed longest; ErrKeysUnknown.
 func mayFollow(ctx context.Context, old, next *site) error {
 	before, after := old.keyring.Fingerprints(), next.keyring.Fingerprints()
 	leaves := func(key session.Fingerprint) bool {
@@ -101,6 +101,9 @@ func mayFollow(ctx context.Context, old, next *site) error {
 			return fmt.Errorf("%w: %w", ErrKeysUnknown, err)
 		}
 		var needed *KeyNeededError
+		if signer := old.keyring.Signer(); leaves(before[signer]) {
+			needed = &KeyNeededError{signer + 1, old.sessions.Now().Add(old.sessions.AbsoluteTimeout), true}
+		}
 		for _, mark := range marks {
 			if leaves(mark.Key) && (needed == nil || mark.Until.After(needed.Until)) {
 				needed = &KeyNeededError{slices.Index(before, mark.Key) + 1, mark.Until, old.sessions.Signs(mark)}

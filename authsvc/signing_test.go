@@ -233,6 +233,31 @@ func TestKeyFirstAtOnce(t *testing.T) {
 	r.signing("the store is back", 2, 2, 2)
 }
 
+// TestSignerStays: the key that signs cannot leave, though the store has no mark of it or an old one.
+func TestSignerStays(t *testing.T) {
+	r := newRig(t, 1, nil)
+	s := r.replicas[0]
+	absolute := s.site.Load().config.Session.AbsoluteTimeout
+	refused := func(when string) {
+		t.Helper()
+		now := r.now()
+		err := s.ReplaceSecrets(t.Context(), s.withKeys(3))
+		needed, _ := errors.AsType[*KeyNeededError](err)
+		if needed == nil || !needed.Signs || needed.Key != 1 || needed.Until.Before(now.Add(absolute)) {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	if r.marked(1) {
+		t.Fatal("there is a mark")
+	}
+	refused("without a mark")
+	r.meet()
+	refused("just marked")
+	r.advance(time.Minute)
+	refused("marked a minute ago")
+	r.signing("afterwards", 1)
+}
+
 // TestFormatToWrite: until a replica knows of the others it writes what the release before reads, and from then on what all read. A later
 // one is announced first.
 func TestFormatToWrite(t *testing.T) {
