@@ -3,13 +3,19 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"authsvc/authsvc"
 	"authsvc/session"
+	"authsvc/session/memstore"
 )
 
 func TestShieldIDs(t *testing.T) {
@@ -50,6 +56,42 @@ func TestSessionsUsage(t *testing.T) {
 		if got := call(t, args, environ...); got.code != code || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 {
 			t.Errorf("%s: want %d, got %+v", args, code, got)
 		}
+	}
+}
+
+// blindStore cannot read records.
+type blindStore struct{ session.Store }
+
+func (blindStore) Load(context.Context, session.ID) (session.Record, error) {
+	return session.Record{}, errors.New("no answer")
+}
+
+// TestRevokeUserUnread: who cannot be counted is signed out all the same.
+func TestRevokeUserUnread(t *testing.T) {
+	config, err := authsvc.Load(writeConfig(t, t.TempDir(), "app"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := memory{memstore.New(nil)}
+	manager, err := authsvc.NewManager(config, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := desk{manager, config.OIDC.Issuer, store}
+	_, begun, err := manager.Begin(t.Context(), session.Session{Issuer: d.issuer, Subject: "jane"}, session.Tokens{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	manager.Store = blindStore{store}
+	var out bytes.Buffer
+	command := &cobra.Command{}
+	command.SetContext(t.Context())
+	command.SetOut(&out)
+	if err := revokeUser(command, d, "jane", false); err != nil || out.String() != "1 session ended\n" {
+		t.Errorf("%q, %v", &out, err)
+	}
+	if _, err := store.Load(t.Context(), begun.ID); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("the session lives: %v", err)
 	}
 }
 
