@@ -13,7 +13,8 @@ func newStatsCommand(s *settings, asJSON *bool) *cobra.Command {
 		Use:   "stats",
 		Short: "Count sessions, users and bytes",
 		Long: `Tells how many sessions live, how many users have one, and how large the sessions' values are, as the replicas have counted
-them: within a hundredth, and as of a second ago.`,
+them: within a hundredth, and as of a second ago. What Redis evicted, somebody deleted by hand, or a replica had not told when it was
+killed, is wrong in it for as long as those sessions would have lived.`,
 		Example: "  authsvc sessions stats --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
