@@ -25,17 +25,22 @@ type faultyStore struct {
 	refused []string // operations that fail
 }
 
-func (f *faultyStore) ask(operation string) error {
+func (f *faultyStore) ask(operation string, of ...session.ID) error {
 	f.commands.Add(1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.down.Load() || slices.Contains(f.refused, operation) {
 		return errStoreDown
 	}
+	for _, id := range of {
+		if slices.Contains(f.refused, operation+" "+id.String()) {
+			return errStoreDown
+		}
+	}
 	return nil
 }
 
-// refuse makes the operations of these names fail, and no others.
+// refuse makes the operations of these names fail, and no others; a load or delete may be that of one session: "load ID".
 func (f *faultyStore) refuse(operations ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,7 +64,7 @@ func (f *faultyStore) Count(ctx context.Context) (session.Totals, error) {
 }
 
 func (f *faultyStore) Load(ctx context.Context, id session.ID) (session.Record, error) {
-	if err := f.ask("load"); err != nil {
+	if err := f.ask("load", id); err != nil {
 		return session.Record{}, err
 	}
 	return f.Store.Load(ctx, id)
@@ -98,7 +103,7 @@ func (f *faultyStore) Touch(ctx context.Context, id session.ID, ttl time.Duratio
 }
 
 func (f *faultyStore) Delete(ctx context.Context, id session.ID) error {
-	if err := f.ask("delete"); err != nil {
+	if err := f.ask("delete", id); err != nil {
 		return err
 	}
 	if _, err := f.Store.Load(ctx, id); err == nil {

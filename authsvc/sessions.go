@@ -2,6 +2,8 @@ package authsvc
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -112,17 +114,36 @@ func (s *Service) endSessionsOf(w http.ResponseWriter, r *http.Request, site *si
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endOthersTime)
 	defer cancel()
-	ended := 0
-	for l, err := range site.sessions.Group(ctx, groupOf(current)) {
-		if err == nil && l.ID != current.ID && (others || l.ID == id) {
-			err = site.sessions.EndSession(ctx, session.Session{ID: l.ID, Issuer: current.Issuer, Subject: current.Subject})
-			ended++
-		}
-		if err != nil {
-			return endUnconfirmed(err, here)
-		}
+	ended, err := s.endNoted(ctx, site, groupOf(current), func(noted session.ID) bool { return noted != current.ID && (others || noted == id) })
+	if err != nil {
+		return endUnconfirmed(err, here)
 	}
 	s.log.Info().Str("request_id", infoOf(r).id).Int("ended", ended).Msg("signed out elsewhere")
 	redirect(w, http.StatusSeeOther, here)
 	return nil
+}
+
+// endNoted ends those on the lists of a group that are chosen, and returns how many were. One that cannot be ended keeps no other from being
+// ended; the error tells of all. They stay on the list until somebody looks at it: a login may have put its session there that is not stored yet.
+func (s *Service) endNoted(ctx context.Context, site *site, g session.Group, chosen func(session.ID) bool) (ended int, err error) {
+	for _, name := range site.keyring.Names(g.Kind, site.name, g.Issuer, g.Value) {
+		entries, listErr := s.store.Noted(ctx, session.IndexName{Kind: g.Kind, Hash: name})
+		if listErr != nil {
+			err = errors.Join(err, fmt.Errorf("sessions of %s: %w", g.Kind, listErr))
+		}
+		for _, entry := range entries {
+			if !chosen(entry.ID) {
+				continue
+			}
+			if _, gone := s.store.Load(ctx, entry.ID); errors.Is(gone, session.ErrNotFound) {
+				continue
+			}
+			if endErr := site.sessions.End(ctx, entry.ID); endErr != nil {
+				err = errors.Join(err, endErr)
+				continue
+			}
+			ended++
+		}
+	}
+	return ended, err
 }

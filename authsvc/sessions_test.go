@@ -195,6 +195,37 @@ func TestSessionsCannotTell(t *testing.T) {
 	r.everywhere(b.sessionCookie(), http.StatusOK)
 }
 
+// TestSessionsEndsWhatItCan: of all others, one that cannot be ended keeps none from being ended.
+func TestSessionsEndsWhatItCan(t *testing.T) {
+	r := newRig(t, 2, nil)
+	signIn := func() *browser {
+		b := r.browser()
+		b.signIn()
+		return b
+	}
+	others := []*browser{signIn(), signIn(), signIn(), signIn(), signIn()}
+	b := signIn()
+	stuck := others[2]
+	r.store.refuse("load "+stuck.sessionID(), "delete "+stuck.sessionID())
+	if reply := b.press(url.Values{"others": {"1"}}, nil); reply.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("with one that cannot be ended: %s", reply.Status)
+	}
+	r.store.refuse()
+	for _, other := range others {
+		if other != stuck {
+			r.everywhere(other.sessionCookie(), http.StatusUnauthorized)
+		}
+	}
+	r.everywhere(b.sessionCookie(), http.StatusOK)
+	if reply := b.press(url.Values{"others": {"1"}}, nil); reply.StatusCode != http.StatusSeeOther {
+		t.Errorf("again: %s", reply.Status)
+	}
+	r.everywhere(stuck.sessionCookie(), http.StatusUnauthorized)
+	if n := r.store.records.Load(); n != 1 {
+		t.Errorf("%d records", n)
+	}
+}
+
 // TestSessionsOffTheList: a session that no list knows, as an earlier release made them, is on its own page all the same. The form is
 // bounded, and so is the page.
 func TestSessionsOffTheList(t *testing.T) {
