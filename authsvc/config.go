@@ -80,7 +80,7 @@ type Store struct {
 
 // Cookie is the session cookie. [Config.CookieKeys] has the decoded secrets.
 type Cookie struct {
-	Secret   []Secret `key:"secret" shared:"must" doc:"32 bytes in base64, or a list: the first signs, all verify; required"`
+	Secret   []Secret `key:"secret" shared:"must" doc:"32 bytes in base64, or a list of up to 16: the first signs, all verify; required"`
 	Name     string   `key:"name" shared:"must" doc:"__Host-authsvc on https, __Secure-authsvc with a domain, authsvc on http"`
 	Domain   string   `key:"domain" shared:"must" doc:"a parent domain that shares the cookie; without it the cookie stays on its host"`
 	SameSite string   `key:"same_site" default:"lax" values:"lax|none" shared:"report" doc:"lax, or none for pages that are framed by other sites"`

@@ -133,6 +133,15 @@ func TestEntryFits(t *testing.T) {
 	}
 }
 
+// TestAnnouncementFits: a replica with as many keys as may be can tell the others of itself, with room for who was met elsewhere.
+func TestAnnouncementFits(t *testing.T) {
+	r := newRig(t, 1, func(c *Config) { c.Cookie.Secret = manySecrets(maxCookieSecrets) })
+	value := r.replicas[0].announced().encode()
+	if room := maxSightings * session.MaxRosterName; len(value) > session.MaxRosterValue-room {
+		t.Errorf("%d bytes of %d", len(value), session.MaxRosterValue)
+	}
+}
+
 // FuzzRoster reads what may stand in a roster: it is described without a panic, and never differs from itself.
 func FuzzRoster(f *testing.F) {
 	f.Add([]byte("garbage"), []byte{0xa0})

@@ -12,11 +12,17 @@ import (
 // cookieSecretSize is the size of a decoded cookie secret, in bytes.
 const cookieSecretSize = 32
 
+// maxCookieSecrets bounds the ring: what a replica announces grows with it, and has a bound, too.
+const maxCookieSecrets = 16
+
 func (v *validator) cookieSecrets() {
 	const right = `write one that "authsvc secret" prints`
 	secrets := v.c.Cookie.Secret
 	if len(secrets) == 0 {
 		v.wrong("cookie.secret", "is missing", right)
+	}
+	if len(secrets) > maxCookieSecrets {
+		v.wrong("cookie.secret", fmt.Sprintf("has %d secrets", len(secrets)), fmt.Sprintf("keep %d at most: take away those that sign no session any more", maxCookieSecrets))
 	}
 	seen := make(map[string]string, len(secrets))
 	for i, secret := range secrets {

@@ -236,6 +236,14 @@ func TestValidateStore(t *testing.T) {
 	runChecks(t, checks)
 }
 
+// manySecrets are cookie secrets, no two of them the same.
+func manySecrets(n int) (secrets []Secret) {
+	for i := range n {
+		secrets = append(secrets, cookieSecret(byte(i)))
+	}
+	return secrets
+}
+
 func TestValidateCookie(t *testing.T) {
 	secrets := func(list ...Secret) func(*Config) { return func(c *Config) { c.Cookie.Secret = list } }
 	scope := func(address, name, domain string) func(*Config) {
@@ -247,6 +255,8 @@ func TestValidateCookie(t *testing.T) {
 	const https, http = "https://a.b.example.com", "http://a.localhost"
 	runChecks(t, []check{
 		{name: "two secrets", change: secrets(testSecret, otherTestSecret)},
+		{name: "as many as may be", change: secrets(manySecrets(maxCookieSecrets)...)},
+		{name: "too many", change: secrets(manySecrets(maxCookieSecrets + 1)...), key: "cookie.secret"},
 		{name: "no secret", change: secrets(), key: "cookie.secret"},
 		{name: "short secret", change: secrets("aHVzaA=="), key: "cookie.secret"},
 		{name: "no base64", change: secrets("hush!"), key: "cookie.secret"},
