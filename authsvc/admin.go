@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -73,7 +74,13 @@ func (s *Service) heldBack() string {
 	case standing.Opened:
 		return ""
 	case len(standing.HeldBack) > 0:
-		return standing.HeldBack.String()
+		why := standing.HeldBack.String()
+		if roster := s.roster.Load(); roster != nil {
+			if until := s.keyNeeded(*roster); !until.IsZero() {
+				why += "; cookie.secret lacks a key that is needed until " + until.Format(time.RFC3339) + ", when the last session that it signed has ended, or later if it signs"
+			}
+		}
+		return why
 	}
 	return "the other replicas have not been asked yet whether they agree"
 }

@@ -26,11 +26,16 @@ func sameKey(a, b replica) (inA, inB int, found bool) {
 	return 0, 0, false
 }
 
+// lacksOf reports whether a replica lacks a key of another one that signed what still lives.
+func (r replica) lacksOf(other replica) bool {
+	return slices.ContainsFunc(r.Lacks, func(key string) bool { return slices.Contains(other.Keys, key) && !slices.Contains(r.Keys, key) })
+}
+
 // differences returns the settings in which two replicas differ. Fingerprints that were made with different salts tell nothing: a store that
 // was emptied has another one, until the next heartbeat.
 func differences(a, b replica) (settings []string) {
 	inA, inB, common := sameKey(a, b)
-	if !common || slices.ContainsFunc(a.Lacks, func(key string) bool { return slices.Contains(b.Keys, key) }) {
+	if !common || a.lacksOf(b) || b.lacksOf(a) {
 		settings = append(settings, driftKeys)
 	}
 	if b.Writes > a.Reads {

@@ -71,8 +71,7 @@ type joining struct {
 	admitted bool
 	opened   bool
 	held     drift
-	lacks    []session.KeyMark // on the way to be admitted: marks of keys that are not on the ring
-	told     drift             // what was logged last
+	told     drift // what was logged last
 	toldHeld drift
 	toldErr  bool
 	retry    time.Duration
@@ -133,11 +132,11 @@ func (j *joining) announce(ctx context.Context) ([]replica, error) {
 		_, err := j.follow(ctx, roster)
 		return roster, err
 	}
-	if j.lacks, err = j.lackedKeys(ctx); err != nil {
+	if err := j.lookForKeys(ctx); err != nil {
 		return nil, err
 	}
-	if j.held = j.candidate(identity, false).heldBackBy(roster); len(j.held) > 0 {
-		return roster, nil
+	if j.held = j.self(identity, false).heldBackBy(roster); len(j.held) > 0 {
+		return j.say(ctx, identity, false) // again: with the keys that it lacks
 	}
 	if _, err := j.follow(ctx, roster); err != nil {
 		return nil, err
@@ -145,10 +144,10 @@ func (j *joining) announce(ctx context.Context) ([]replica, error) {
 	if roster, err = j.say(ctx, identity, true); err != nil {
 		return nil, err
 	}
-	if j.lacks, err = j.lackedKeys(ctx); err != nil { // again: whoever did not know of this replica before has left its marks by now
+	if err := j.lookForKeys(ctx); err != nil { // again: whoever did not know of this replica before has left its marks by now
 		return nil, err
 	}
-	if j.held = j.candidate(identity, true).heldBackBy(roster); len(j.held) > 0 {
+	if j.held = j.self(identity, true).heldBackBy(roster); len(j.held) > 0 {
 		return j.say(ctx, identity, false)
 	}
 	if settled, err := j.follow(ctx, roster); err != nil {
@@ -157,7 +156,7 @@ func (j *joining) announce(ctx context.Context) ([]replica, error) {
 		return j.say(ctx, identity, false) // somebody came in between; the next heartbeat begins anew
 	}
 	j.admitted = true
-	for _, key := range j.lacks {
+	for _, key := range *j.lacks.Swap(nil) {
 		j.log.Warn().Time("until", key.Until.UTC()).Msg("a key that signed sessions until lately is not in cookie.secret: they are over")
 	}
 	return roster, nil
@@ -174,13 +173,13 @@ func (j *joining) follow(ctx context.Context, roster []replica) (settled bool, e
 	return settled, err
 }
 
-// candidate is what this replica knows of itself while it is not admitted.
-func (j *joining) candidate(identity storeIdentity, ready bool) replica {
-	r := j.self(identity, ready)
-	for _, mark := range j.lacks {
-		r.Lacks = append(r.Lacks, mark.Key.String())
+// lookForKeys takes note of the keys that are not on the ring of this replica, while it is not admitted.
+func (j *joining) lookForKeys(ctx context.Context) error {
+	lacks, err := j.lackedKeys(ctx)
+	if err == nil {
+		j.lacks.Store(&lacks)
 	}
-	return r
+	return err
 }
 
 // say announces this replica, ready or not, and returns the roster.
@@ -189,7 +188,11 @@ func (j *joining) say(ctx context.Context, identity storeIdentity, ready bool) (
 	if known := j.roster.Load(); known != nil {
 		life *= time.Duration(1 + len(*known)/heartbeatCrowd)
 	}
-	stored, err := j.store.Announce(ctx, j.id, j.self(identity, ready).encode(), life)
+	me := j.self(identity, ready)
+	if ready {
+		me.Lacks = nil
+	}
+	stored, err := j.store.Announce(ctx, j.id, me.encode(), life)
 	if err != nil {
 		return nil, err
 	}
@@ -200,10 +203,14 @@ func (j *joining) say(ctx context.Context, identity storeIdentity, ready bool) (
 func (s *Service) self(identity storeIdentity, ready bool) replica {
 	site := s.site.Load()
 	prints := fingerprint(site.config, site.keyring, identity.Salt[:])
+	var lacks []string
+	if marks := s.lacks.Load(); marks != nil {
+		lacks = keyNames(*marks)
+	}
 	return replica{ID: s.id, announcement: announcement{
 		Version: s.version, Started: s.startedAt.Load(), Ready: ready, Generation: site.config.ConfigGeneration,
 		Reads: session.RecordFormat, Writes: int(s.formatToAnnounce()),
-		Store: identity.ID, Keys: prints.Keys, Settings: prints.Settings, Secrets: prints.Secrets, Elsewhere: s.elsewhere.all(),
+		Store: identity.ID, Keys: prints.Keys, Settings: prints.Settings, Secrets: prints.Secrets, Elsewhere: s.elsewhere.all(), Lacks: lacks,
 	}}
 }
 
@@ -211,7 +218,11 @@ func (s *Service) self(identity storeIdentity, ready bool) replica {
 func (j *joining) tell(roster []replica) {
 	if !reflect.DeepEqual(j.held, j.toldHeld) && len(j.held)+len(j.toldHeld) > 0 {
 		if len(j.held) > 0 {
-			j.log.Error().Interface("drift", j.held).Msg("held back: this replica differs from others where all must agree; it takes no requests until " +
+			event := j.log.Error().Interface("drift", j.held)
+			if until := j.keyNeeded(roster); !until.IsZero() {
+				event = event.Time("key_needed_until", until)
+			}
+			event.Msg("held back: this replica differs from others where all must agree; it takes no requests until " +
 				"they are gone or agree, or until it is started with a higher config_generation")
 		} else {
 			j.log.Info().Msg("admitted: no other replica differs any more where all must agree")

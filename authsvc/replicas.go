@@ -78,7 +78,7 @@ func driftFromMost(r replica, roster []replica) []string {
 	}
 	// The key that most have is what secrets are compared under.
 	key := most(roster, func(r replica) []string { return r.Keys })
-	if key != "" && !slices.Contains(r.Keys, key) {
+	if key != "" && !slices.Contains(r.Keys, key) || slices.ContainsFunc(roster, r.lacksOf) {
 		settings = append(settings, driftKeys)
 	}
 	store := most(roster, func(r replica) []string { return []string{string(r.Store[:])} })

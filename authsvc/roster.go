@@ -18,8 +18,6 @@ import (
 type replica struct {
 	ID string
 	announcement
-	// Lacks are keys that signed what still lives and that are not on the replica's ring, as far as it knows itself.
-	Lacks []string
 }
 
 // announcement is an entry in CBOR. A release ignores fields that it does not know; a number is never used again for something else.
@@ -40,6 +38,9 @@ type announcement struct {
 	Secrets  map[string][][]byte `cbor:"10,keyasint,omitempty"`
 	// Elsewhere are replicas on another Redis, database or prefix that this one has met.
 	Elsewhere []sighting `cbor:"11,keyasint,omitempty"`
+	// Lacks are keys that signed what still lives and that are not on the replica's ring. Only a newcomer says so: whoever was admitted is
+	// meant to lack them, or nobody has them.
+	Lacks []string `cbor:"12,keyasint,omitempty"`
 }
 
 // sighting is a replica on another store, known by a login that it began.
@@ -97,16 +98,20 @@ func parseRoster(stored map[string][]byte) []replica {
 	return roster
 }
 
-// encode writes what a replica announces; it leaves out the latest sightings where it would be too long.
+// encode writes what a replica announces; it leaves out the latest sightings where it would be too long, and then keys that it lacks.
 func (r replica) encode() []byte {
 	for {
 		value, err := cbor.Marshal(r.announcement)
 		if err != nil {
 			panic(err) // a struct of numbers, bytes and text always has an encoding
 		}
-		if len(value) <= session.MaxRosterValue || len(r.Elsewhere) == 0 {
+		switch {
+		case len(value) <= session.MaxRosterValue, len(r.Elsewhere)+len(r.Lacks) == 0:
 			return value
+		case len(r.Elsewhere) > 0:
+			r.Elsewhere = r.Elsewhere[:len(r.Elsewhere)-1]
+		default:
+			r.Lacks = r.Lacks[:len(r.Lacks)-1]
 		}
-		r.Elsewhere = r.Elsewhere[:len(r.Elsewhere)-1]
 	}
 }

@@ -66,7 +66,8 @@ type Service struct {
 	standing    atomic.Pointer[standing]
 	roster      atomic.Pointer[[]replica] // as it was at the last heartbeat; nil before the first
 	elsewhere   elsewhere
-	crossed     chan struct{} // tells Join that elsewhere has changed
+	lacks       atomic.Pointer[[]session.KeyMark] // of keys that are not on the ring, until this one is admitted
+	crossed     chan struct{}                     // tells Join that elsewhere has changed
 
 	recordFormat atomic.Uint32 // that every replica reads; 0 until this one knows of the others
 	writing      atomic.Uint32 // the format that this one writes

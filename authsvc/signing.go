@@ -128,3 +128,43 @@ func (s *Service) lackedKeys(ctx context.Context) ([]session.KeyMark, error) {
 	marks, err := site.sessions.KeyMarks(ctx)
 	return session.LackedKeys(marks, site.keyring.Fingerprints()), err
 }
+
+// keyNeeded returns until when a key is needed that is not on the ring of this newcomer, and is on that of another replica; the zero time when
+// there is none.
+func (s *Service) keyNeeded(roster []replica) time.Time {
+	marks := s.lacks.Load()
+	if marks == nil {
+		return time.Time{}
+	}
+	held, _ := heldElsewhere(*marks, roster)
+	return neededUntil(held)
+}
+
+// heldElsewhere parts the marks of keys that are not on a ring: whether a replica that takes requests holds the key, or nobody does.
+func heldElsewhere(lacked []session.KeyMark, roster []replica) (held, lost []session.KeyMark) {
+	for _, mark := range lacked {
+		if slices.ContainsFunc(roster, func(r replica) bool { return r.Ready && slices.Contains(r.Keys, mark.Key.String()) }) {
+			held = append(held, mark)
+		} else {
+			lost = append(lost, mark)
+		}
+	}
+	return held, lost
+}
+
+// neededUntil returns until when all of the keys are needed, as people are told: to the second, and not too early; zero for none.
+func neededUntil(marks []session.KeyMark) (until time.Time) {
+	for _, mark := range marks {
+		if end := mark.Until.UTC().Truncate(time.Second).Add(time.Second); end.After(until) {
+			until = end
+		}
+	}
+	return until
+}
+
+func keyNames(marks []session.KeyMark) (names []string) {
+	for _, mark := range marks {
+		names = append(names, mark.Key.String())
+	}
+	return names
+}
