@@ -24,7 +24,7 @@ begins with ok, warning, problem, or skipped where it could not look:
 
   redis      answers, and how soon; version and topology; every right that is used, each tried by itself on
              keys of its own; a session stored, changed, found and ended; eviction policy and memory
-  replicas   who runs, and who differs in what
+  replicas   who runs, and who differs in what, from the others and from this configuration
   provider   metadata, keys, clock
   gateway    with --via, an address that shall be protected, the whole way: a visitor who is not signed in is
              refused, also one who brings identity headers, and is led through /start to the provider

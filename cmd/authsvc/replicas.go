@@ -72,7 +72,7 @@ Exit code 0: all agree. 1: there is drift, or the store does not answer.`,
 // writeReplicas writes a table for people.
 func writeReplicas(w io.Writer, replicas []authsvc.Replica) error {
 	if len(replicas) == 0 {
-		_, err := fmt.Fprintln(w, "no replica runs")
+		_, err := fmt.Fprintln(w, "no replica runs on this Redis, database and prefix (they announce themselves every two seconds)")
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -24,6 +24,7 @@ func newSessionsCommand(s *settings) *cobra.Command {
 		Use:   "sessions",
 		Short: "Look at sessions and end them",
 		Long: `Looks at the sessions in the store of the configuration, and ends them, on every replica at once. No replica has to run.
+Where the configuration is not that of the replicas that run, a warning says so; revoke --user then refuses if it could miss sessions.
 
 What goes through all sessions (list without --user, show, revoke --all) needs the right +scan in Redis.
 
@@ -44,8 +45,9 @@ const commandTimeout = 400 * time.Millisecond
 // desk is what a command about sessions works with.
 type desk struct {
 	*session.Manager
-	issuer string
-	store  backend
+	issuer   string
+	store    backend
+	replicas authsvc.Comparison // how the configuration stands to those that run
 }
 
 // atDesk runs a command with the store of the configuration.
@@ -70,8 +72,13 @@ func (s *settings) atDesk(ctx context.Context, work func(desk) error) error {
 		return err
 	}
 	// Everything is measured by the store's clock: a mark by this host's could be minutes off, and let a login pass.
-	if err = store.ReadClock(ctx); err == nil {
-		err = work(desk{manager, config.OIDC.Issuer, store})
+	err = store.ReadClock(ctx)
+	var replicas authsvc.Comparison
+	if err == nil {
+		replicas, err = authsvc.Compare(ctx, config, store)
+	}
+	if err == nil {
+		err = work(desk{manager, config.OIDC.Issuer, store, replicas})
 	}
 	switch cause := redisstore.Cause(err); {
 	case cause == "permission":
@@ -102,6 +109,7 @@ With --json it writes an array, one session a line. An array that is not closed 
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.atDesk(c.Context(), func(d desk) error {
+				warnOfDifferences(c.ErrOrStderr(), d.replicas)
 				sessions := d.All(c.Context())
 				if c.Flags().Changed("user") {
 					sessions = d.Group(c.Context(), d.userOf(subject))
@@ -140,13 +148,17 @@ func newShowCommand(s *settings, asJSON *bool) *cobra.Command {
 		Long: `Shows a session by its ID, as list and the log have it. Whose it is stands on lists by user only, so all of them are
 searched.`,
 		Example: "  authsvc sessions show 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError("show takes the ID of one session, as sessions list shows it: authsvc sessions show 3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+			}
 			id, err := parseID(args[0])
 			if err != nil {
 				return err
 			}
 			return s.atDesk(c.Context(), func(d desk) error {
+				warnOfDifferences(c.ErrOrStderr(), d.replicas)
 				listed, err := d.Find(c.Context(), id)
 				if errors.Is(err, session.ErrNotFound) {
 					return unknownSession(id)

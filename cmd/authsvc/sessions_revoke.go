@@ -50,6 +50,7 @@ Whoever is signed in at the provider may sign in again: end that session there, 
 }
 
 func revokeOne(c *cobra.Command, d desk, id session.ID, asJSON bool) error {
+	warnOfDifferences(c.ErrOrStderr(), d.replicas)
 	if _, err := d.Store.Load(c.Context(), id); errors.Is(err, session.ErrNotFound) {
 		return unknownSession(id)
 	}
@@ -61,6 +62,10 @@ func revokeOne(c *cobra.Command, d desk, id session.ID, asJSON bool) error {
 }
 
 func revokeUser(c *cobra.Command, d desk, subject string, asJSON bool) error {
+	if err := missesSessions(d.replicas); err != nil {
+		return err
+	}
+	warnOfDifferences(c.ErrOrStderr(), d.replicas)
 	for range d.Group(c.Context(), d.userOf(subject)) { // takes off the list what is gone, so that nothing of it is counted; an error keeps nobody signed in
 	}
 	ended, err := d.EndGroup(c.Context(), d.userOf(subject))
@@ -71,6 +76,7 @@ func revokeUser(c *cobra.Command, d desk, subject string, asJSON bool) error {
 }
 
 func revokeAll(c *cobra.Command, d desk, yes, asJSON bool) error {
+	warnOfDifferences(c.ErrOrStderr(), d.replicas)
 	if !yes && isTerminal(c.InOrStdin()) {
 		fmt.Fprint(c.ErrOrStderr(), "This ends all sessions, of every user. Type yes to go on: ")
 		answer, err := bufio.NewReader(c.InOrStdin()).ReadString('\n')

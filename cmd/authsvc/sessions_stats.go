@@ -19,6 +19,7 @@ killed, is wrong in it for as long as those sessions would have lived.`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.atDesk(c.Context(), func(d desk) error {
+				warnOfDifferences(c.ErrOrStderr(), d.replicas)
 				totals, err := d.store.Count(c.Context())
 				if err != nil {
 					return err

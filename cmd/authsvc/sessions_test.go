@@ -77,7 +77,7 @@ func TestRevokeUserUnread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := desk{manager, config.OIDC.Issuer, store}
+	d := desk{Manager: manager, issuer: config.OIDC.Issuer, store: store}
 	_, begun, err := manager.Begin(t.Context(), session.Session{Issuer: d.issuer, Subject: "jane"}, session.Tokens{})
 	if err != nil {
 		t.Fatal(err)
