@@ -57,8 +57,15 @@ func reachStore(ctx context.Context, o *online, store *redisstore.Store) (findin
 
 // storeFindings looks at a store that answers, and stores a session of its own.
 func storeFindings(ctx context.Context, store *redisstore.Store) []finding {
-	findings := append(serverFindings(ctx, store), rightsFinding(ctx, store))
-	if findings[len(findings)-1].level != good {
+	findings, err := serverFindings(ctx, store)
+	if err != nil {
+		findings = []finding{storeFinding(err)}
+	}
+	rights, err := rightsFinding(ctx, store)
+	if err != nil {
+		rights = storeFinding(err)
+	}
+	if findings = append(findings, rights); rights.level != good {
 		return findings
 	}
 	if err := store.SelfTest(ctx); err != nil {
@@ -72,18 +79,18 @@ func storeFindings(ctx context.Context, store *redisstore.Store) []finding {
 	return append(findings, finding{good, "redis sessions", fmt.Sprintf("%d of %d users, %s", totals.Sessions, totals.Users, size(totals.Bytes)), ""})
 }
 
-// rightsFinding tries each right that the service uses.
-func rightsFinding(ctx context.Context, store *redisstore.Store) finding {
+// rightsFinding tries each right that the service uses. An error means that the store could not be asked.
+func rightsFinding(ctx context.Context, store *redisstore.Store) (finding, error) {
 	const subject = "redis rights"
 	missing, err := store.MissingRights(ctx)
 	switch {
 	case err != nil:
-		return storeFinding(err)
+		return finding{}, err
 	case len(missing) > 0:
 		all := strings.Join(missing, " ")
-		return finding{problem, subject, "the user lacks " + all, "grant them: ACL SETUSER <user> " + all}
+		return finding{problem, subject, "the user lacks " + all, "grant them: ACL SETUSER <user> " + all}, nil
 	}
-	return finding{good, subject, "the user may do all that is needed", ""}
+	return finding{good, subject, "the user may do all that is needed", ""}, nil
 }
 
 // storeFinding tells why the store could not be asked, and what to do about the usual causes.
@@ -106,19 +113,20 @@ func storeFinding(err error) finding {
 	return finding{problem, "redis", err.Error(), do}
 }
 
-// serverFindings looks at the servers themselves, each of which may be set up differently.
-func serverFindings(ctx context.Context, store *redisstore.Store) (findings []finding) {
+// serverFindings looks at the servers themselves, each of which may be set up differently. An error means that they could not be asked; that
+// they may not be is a finding.
+func serverFindings(ctx context.Context, store *redisstore.Store) (findings []finding, err error) {
 	servers, err := store.Servers(ctx)
 	switch {
 	case redisstore.Cause(err) == "permission":
-		return []finding{{skipped, "redis server", "version, eviction policy and memory cannot be seen", "grant +info to have them checked; the service does not need it"}}
+		return []finding{{skipped, "redis server", "version, eviction policy and memory cannot be seen", "grant +info to have them checked; the service does not need it"}}, nil
 	case err != nil:
-		return []finding{storeFinding(err)}
+		return nil, err
 	}
 	for _, s := range servers {
 		findings = append(findings, versionFinding(s, store.Topology()), evictionFinding(s), memoryFinding(s))
 	}
-	return findings
+	return findings, nil
 }
 
 func versionFinding(s redisstore.Server, topology string) finding {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -39,6 +40,33 @@ func TestWarnOfStore(t *testing.T) {
 			}
 		})
 	}
+	t.Run("silent at first", func(t *testing.T) {
+		server.Do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+		looked := make(chan bool, 1)
+		store, err := redisstore.Open(redisstore.Options{URL: server.URL, Timeout: patience, Observe: func(operation string, _ time.Duration, err error) {
+			select {
+			case looked <- operation == "info" && err != nil:
+			default:
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		storetest.WaitFor(t, "the store", func() error { return store.Ping(t.Context()) })
+		server.Pause()
+		defer server.Resume()
+		var out bytes.Buffer
+		done := make(chan struct{})
+		go func() { warnOfStore(t.Context(), store, zerolog.New(&out)); close(done) }()
+		for !<-looked {
+		}
+		server.Resume()
+		<-done
+		if !strings.Contains(out.String(), "maxmemory-policy") || strings.Count(out.String(), "\n") != 1 {
+			t.Errorf("the log is %q", &out)
+		}
+	})
 	var out bytes.Buffer
 	warnOfStore(t.Context(), memory{memstore.New(nil)}, zerolog.New(&out))
 	if out.Len() > 0 {
