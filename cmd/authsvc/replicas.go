@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"authsvc/authsvc"
@@ -40,10 +38,7 @@ Exit code 0: all agree. 1: there is drift, or the store does not answer.`,
 			if config.Store.URL == "memory:" {
 				return errors.New("store.url is memory:, which a replica shares with nobody; name the Redis that the replicas use")
 			}
-			config.Store.Timeout = max(config.Store.Timeout, commandTimeout)
-			var current atomic.Pointer[authsvc.Config]
-			current.Store(config)
-			store, err := openStore(config, &current, prometheus.NewRegistry())
+			store, err := openStoreForCommand(config)
 			if err != nil {
 				return err
 			}

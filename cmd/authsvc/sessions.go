@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"authsvc/authsvc"
@@ -39,9 +36,6 @@ Exit code 0: done. 1: it could not be done, or nobody can tell whether it was.`,
 	return command
 }
 
-// commandTimeout is what one store operation of a command may take at least: a person rather waits than reads of a slow answer.
-const commandTimeout = 400 * time.Millisecond
-
 // desk is what a command about sessions works with.
 type desk struct {
 	*session.Manager
@@ -59,10 +53,7 @@ func (s *settings) atDesk(ctx context.Context, work func(desk) error) error {
 	if config.Store.URL == "memory:" {
 		return errors.New("store.url is memory:, and only the process that serves knows what is in it; use Redis")
 	}
-	config.Store.Timeout = max(config.Store.Timeout, commandTimeout)
-	var current atomic.Pointer[authsvc.Config]
-	current.Store(config)
-	store, err := openStore(config, &current, prometheus.NewRegistry())
+	store, err := openStoreForCommand(config)
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,17 @@ func openStore(config *authsvc.Config, current *atomic.Pointer[authsvc.Config], 
 	})
 }
 
+// commandTimeout is what one store operation of a command may take at least: a person rather waits than reads of a slow answer.
+const commandTimeout = 400 * time.Millisecond
+
+// openStoreForCommand is openStore for a command that looks from outside and ends soon: nobody reads its metrics, and its secrets stay.
+func openStoreForCommand(config *authsvc.Config) (backend, error) {
+	config.Store.Timeout = max(config.Store.Timeout, commandTimeout)
+	var current atomic.Pointer[authsvc.Config]
+	current.Store(config)
+	return openStore(config, &current, prometheus.NewRegistry())
+}
+
 // memory is the store of a single replica: it lives as long as the process.
 type memory struct{ *memstore.Store }
 
