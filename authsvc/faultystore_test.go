@@ -20,6 +20,7 @@ type faultyStore struct {
 	down     atomic.Bool
 	commands atomic.Int64
 	records  atomic.Int64 // created less deleted
+	deleting sync.Mutex
 
 	mu      sync.Mutex
 	refused []string // operations that fail
@@ -106,6 +107,8 @@ func (f *faultyStore) Delete(ctx context.Context, id session.ID) error {
 	if err := f.ask("delete", id); err != nil {
 		return err
 	}
+	f.deleting.Lock() // two that delete the same record count it once
+	defer f.deleting.Unlock()
 	if _, err := f.Store.Load(ctx, id); err == nil {
 		f.records.Add(-1)
 	}

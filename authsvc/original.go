@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -63,21 +64,32 @@ func askedOfAuth(r *http.Request, _ *site) (asked, error) {
 	agree.set(&a.Method, single.get("X-Original-Method"), "X-Original-Method")
 	agree.set(&a.Method, single.get("X-Forwarded-Method"), "X-Forwarded-Method")
 
+	return a.whole(cmp.Or(single.err, agree.err), missing{
+		uri:    "set X-Original-URL ($scheme://$http_host$request_uri in nginx)",
+		scheme: "set X-Original-URL, or X-Forwarded-Proto beside X-Original-URI",
+		method: "set X-Original-Method ($request_method in nginx)",
+	})
+}
+
+// missing is what the operator is told where a part of what was asked is missing.
+type missing struct{ uri, scheme, method string }
+
+// whole returns what was read, unless that failed with err, or it is not all there, or cannot be. When only the method is missing the rest is
+// returned beside the error.
+func (a asked) whole(err error, parts missing) (asked, error) {
 	switch {
-	case single.err != nil:
-		return asked{}, single.err
-	case agree.err != nil:
-		return asked{}, agree.err
+	case err != nil:
+		return asked{}, err
 	case a.URI == "":
-		return asked{}, fmt.Errorf("%w: set X-Original-URL ($scheme://$http_host$request_uri in nginx)", errRequestUnknown)
+		return asked{}, fmt.Errorf("%w: %s", errRequestUnknown, parts.uri)
 	case a.Scheme == "":
-		return asked{}, fmt.Errorf("%w: set X-Original-URL, or X-Forwarded-Proto beside X-Original-URI", errRequestUnknown)
+		return asked{}, fmt.Errorf("%w: %s", errRequestUnknown, parts.scheme)
 	}
 	if err := checkAsked(a); err != nil {
 		return asked{}, err
 	}
 	if a.Method == "" {
-		return a, fmt.Errorf("%w: set X-Original-Method ($request_method in nginx)", errRequestUnknown)
+		return a, fmt.Errorf("%w: %s", errRequestUnknown, parts.method)
 	}
 	return a, nil
 }
@@ -96,23 +108,9 @@ func askedOfForward(r *http.Request, _ *site) (asked, error) {
 		a.Scheme = scheme
 	}
 	agree.setHost(&a.Host, a.Scheme, single.get("X-Forwarded-Host"), "X-Forwarded-Host")
-	switch {
-	case single.err != nil:
-		return asked{}, single.err
-	case agree.err != nil:
-		return asked{}, agree.err
-	case a.URI == "":
-		return asked{}, fmt.Errorf("%w: X-Forwarded-Uri is missing", errRequestUnknown)
-	case a.Scheme == "":
-		return asked{}, fmt.Errorf("%w: X-Forwarded-Proto is missing", errRequestUnknown)
-	}
-	if err := checkAsked(a); err != nil {
-		return asked{}, err
-	}
-	if a.Method == "" {
-		return a, fmt.Errorf("%w: X-Forwarded-Method is missing", errRequestUnknown)
-	}
-	return a, nil
+	return a.whole(cmp.Or(single.err, agree.err), missing{
+		uri: "X-Forwarded-Uri is missing", scheme: "X-Forwarded-Proto is missing", method: "X-Forwarded-Method is missing",
+	})
 }
 
 // askedOfEnvoy is askedOfAuth for the dialect of /envoy/, in which the check is the original request with a prefix to its path. The

@@ -105,14 +105,10 @@ func run(t *testing.T, s *Service) {
 		cancel()
 		running.Wait()
 	})
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if _, err := s.site.Load().provider.ready(); err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the provider was not discovered")
-		}
-	}
+	eventually(t, "the provider is discovered", func() bool {
+		_, err := s.site.Load().provider.ready()
+		return err == nil
+	})
 }
 
 func (r *rig) now() time.Time { return time.Now().Add(time.Duration(r.clock.Load())) }
@@ -163,6 +159,12 @@ func (b *browser) do(method, address string, header http.Header) reply {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return b.send(request, header)
+}
+
+// send sends a request of the caller's making.
+func (b *browser) send(request *http.Request, header http.Header) reply {
+	b.t.Helper()
 	for name, values := range header {
 		request.Header[name] = values
 	}

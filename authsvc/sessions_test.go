@@ -3,7 +3,6 @@ package authsvc
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -27,19 +26,7 @@ func (b *browser) press(form url.Values, header http.Header) reply {
 		b.t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	for name, values := range header {
-		request.Header[name] = values
-	}
-	response, err := b.client.Do(request)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return reply{response, string(body)}
+	return b.send(request, header)
 }
 
 var sessionButton = regexp.MustCompile(`name="session" value="([^"]+)"`)

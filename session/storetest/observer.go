@@ -85,28 +85,29 @@ func (o *observer) isArmed() error {
 	return nil
 }
 
-// covers waits until a change need not be feared any more: it was told after before, or everything was forgotten after it was done.
-func (o *observer) covers(what string, id session.ID, before, after int) {
+// covers waits until a change need not be feared any more: it was told after before, or everything was forgotten since. Armed while the
+// change was on its way counts, for a write that is tried again may have been done the first time, before the channel told anything.
+func (o *observer) covers(what string, id session.ID, before int) {
 	o.t.Helper()
 	WaitFor(o.t, what+" to be told", func() error {
-		if o.has(after, "armed", session.ID{}) == nil {
+		if o.has(before, "armed", session.ID{}) == nil {
 			return nil
 		}
 		return o.has(before, "changed", id)
 	})
 }
 
-// change is a write that was answered, with the marks around it.
+// change is a write that was answered, with the mark before it.
 type change struct {
-	id            session.ID
-	before, after int
+	id     session.ID
+	before int
 }
 
 // cover waits until none of the changes need be feared.
 func (o *observer) cover(what string, changes []change) {
 	o.t.Helper()
 	for _, c := range changes {
-		o.covers(what, c.id, c.before, c.after)
+		o.covers(what, c.id, c.before)
 	}
 }
 
