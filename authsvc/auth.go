@@ -17,10 +17,9 @@ const verdictTime = 135 * time.Millisecond
 func (s *Service) check(d dialect) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		site := s.site.Load()
-		q := d.question(r, site)
-		verdict := s.verdict(r, site, q)
-		s.answer(w, r, d, site, verdict, q.asked)
+		q := d.question(r, s.sites.Load())
+		verdict := s.verdict(r, q.site, q)
+		s.answer(w, r, d, q.site, verdict, q.asked)
 
 		s.metrics.decisions.WithLabelValues(verdict.Outcome.String(), verdict.Reason).Inc()
 		s.metrics.decisionSeconds.WithLabelValues(verdict.Outcome.String()).Observe(time.Since(start).Seconds())
@@ -35,6 +34,9 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
 	defer cancel()
 	d, tokens := s.identify(ctx, site, r)
+	if d.Outcome == Allow && q.nowhere {
+		return decision{Outcome: Deny, Reason: "request_unknown", Session: d.Session}
+	}
 	stale := d.stale
 	if d.Outcome == Allow && !stale { // the store would not answer
 		if err := site.sessions.Touch(ctx, *d.Session); err != nil {

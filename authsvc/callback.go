@@ -55,6 +55,9 @@ func readAuthorizationResponse(w http.ResponseWriter, r *http.Request, formPost 
 // callback ends a login. What can fail cheaply comes first; the code is spent only when nothing else speaks
 // against the login.
 func (s *Service) callback(w http.ResponseWriter, r *http.Request) error {
+	if method := infoOf(r).site.callbackMethod(); r.Method != method {
+		return s.refuseMethod(w, r, method)
+	}
 	result, err := s.finishLogin(w, r)
 	if refusal, ok := errors.AsType[*pageError](err); ok {
 		result = refusal.Reason
@@ -73,8 +76,16 @@ const (
 	loginRestarted = "restarted"
 )
 
+// callbackMethod is how the provider sends the browser back.
+func (site *site) callbackMethod() string {
+	if site.provider.formPost {
+		return http.MethodPost
+	}
+	return http.MethodGet
+}
+
 func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result string, err error) {
-	site := s.site.Load()
+	site := infoOf(r).site
 	badRequest := func(reason string, err error) (string, error) {
 		return "", &pageError{http.StatusBadRequest, pages.Page{Kind: pages.BadRequest, Action: site.startURL("")}, reason, err}
 	}

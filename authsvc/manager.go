@@ -13,13 +13,13 @@ func NewManager(c *Config, store Backend) (*session.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cookie.secret: %w", err)
 	}
-	return newManager(c, store, keyring), nil
+	return newManager(mainSite, c, store, keyring), nil
 }
 
-func newManager(c *Config, store Backend, keyring *session.Keyring) *session.Manager {
+func newManager(site string, c *Config, store Backend, keyring *session.Keyring) *session.Manager {
 	return &session.Manager{
 		Store: store, Slots: store, Index: store, Counter: store,
-		MaxPerUser: c.Session.MaxPerUser, Keyring: keyring, Site: mainSite, Now: store.Now,
+		MaxPerUser: c.Session.MaxPerUser, Keyring: keyring, Site: site, Now: store.Now,
 		IdleTimeout: c.Session.IdleTimeout, AbsoluteTimeout: c.Session.AbsoluteTimeout,
 	}
 }

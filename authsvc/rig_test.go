@@ -106,7 +106,7 @@ func run(t *testing.T, s *Service) {
 		running.Wait()
 	})
 	eventually(t, "the provider is discovered", func() bool {
-		_, err := s.site.Load().provider.ready()
+		_, err := s.sites.Load().main.provider.ready()
 		return err == nil
 	})
 }

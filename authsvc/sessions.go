@@ -22,7 +22,7 @@ const (
 // sessions shows people where they are signed in on GET, and ends what they choose on POST. Whoever is not signed in goes to the login and comes
 // back.
 func (s *Service) sessions(w http.ResponseWriter, r *http.Request) error {
-	site := s.site.Load()
+	site := infoOf(r).site
 	here := site.prefix + "/sessions" // a path, see logout
 	post := r.Method == http.MethodPost
 	if post {

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -22,6 +21,7 @@ type site struct {
 	name      string
 	publicURL string // without a final slash
 	origin    string // scheme, host and port of publicURL
+	host      string // its host, with the port that it names
 	prefix    string // its path, "" or "/oauth2"
 
 	keyring  *session.Keyring
@@ -59,21 +59,26 @@ func newKeyring(c *Config) (*session.Keyring, error) {
 }
 
 // newSite makes the site of a configuration that has been validated, with a ring of its keys. What belongs to the whole service and
-// outlives a reload comes from it: the store, its clock, the client for the provider and what was discovered.
-func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *atomic.Pointer[metadata]) (*site, error) {
+// outlives a reload comes from it: the store, its clock, and what is known of the provider.
+func newSite(name string, c *Config, keyring *session.Keyring, service *Service) (*site, error) {
 	public, err := url.Parse(c.PublicURL)
 	if err != nil {
 		return nil, fmt.Errorf("public_url: %w", err)
 	}
+	known, err := service.known.of(c.OIDC)
+	if err != nil {
+		return nil, err
+	}
 	secure := public.Scheme == "https"
 	s := &site{
 		config:    c,
-		name:      mainSite,
+		name:      name,
+		host:      lowerASCII(public.Host),
 		publicURL: c.PublicURL,
 		origin:    public.Scheme + "://" + public.Host,
 		prefix:    public.EscapedPath(),
 		keyring:   keyring,
-		sessions:  newManager(c, service.store, keyring),
+		sessions:  newManager(name, c, service.store, keyring),
 		sessionCookie: cookie{
 			name: c.Cookie.Name, purpose: session.PurposeSession, domain: c.Cookie.Domain, secure: secure,
 			sameSite: sameSite(c.Cookie.SameSite), maxAge: int(c.Session.AbsoluteTimeout / time.Second),
@@ -87,7 +92,7 @@ func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *
 		groupsClaim: c.OIDC.GroupsClaim,
 		userClaim:   "sub",
 		provider: &provider{
-			issuer: c.OIDC.Issuer, client: service.client, now: service.store.Now, discovered: discovered,
+			issuer: c.OIDC.Issuer, client: known.client, now: service.store.Now, discovered: &known.discovered,
 			authParams: c.OIDC.AuthParams, formPost: c.OIDC.ResponseMode == "form_post", insecureHTTP: c.OIDC.InsecureHTTP,
 			oauth2: oauth2.Config{
 				ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.ClientSecret.Reveal(), Scopes: c.OIDC.Scopes,

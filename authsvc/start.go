@@ -13,7 +13,7 @@ import (
 // start begins a login: it binds an attempt to the browser by the login cookie and sends the browser to the provider. It
 // asks nothing of the store, so that anyone may knock as often as they like.
 func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
-	site := s.site.Load()
+	site := infoOf(r).site
 	returnTo, err := s.returnAddress(r, site)
 	if err != nil {
 		return &pageError{http.StatusBadRequest, pages.Page{Kind: pages.BadReturnAddress, Action: site.startURL("")}, "return_address", err}

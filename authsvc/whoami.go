@@ -44,7 +44,7 @@ func (s *Service) userinfoJSON(w http.ResponseWriter, r *http.Request) {
 
 // describe answers with JSON about the browser's session, or 401, or 503 when nobody can tell.
 func (s *Service) describe(w http.ResponseWriter, r *http.Request, about func(*site, decision) any) {
-	site := s.site.Load()
+	site := infoOf(r).site
 	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
 	defer cancel()
 	d, _ := s.identify(ctx, site, r)
