@@ -20,7 +20,7 @@ import "time"
 // Make one with [Load] or [DefaultConfig]. It is read-only afterwards, and then safe for concurrent use.
 type Config struct {
 	PublicURL      string   `key:"public_url" shared:"must" doc:"where browsers reach the service: scheme, host, port, path; required"`
-	Listen         string   `key:"listen" default:"127.0.0.1:4180" shared:"own" doc:"TCP address or unix:/path"`
+	Listen         string   `key:"listen" default:"127.0.0.1:4180" shared:"own" doc:"TCP address, unix:/path, or systemd for the sockets of its unit"`
 	TLS            TLS      `key:"tls" doc:"TLS and HTTP/2 on listen"`
 	AdminListen    string   `key:"admin_listen" default:"127.0.0.1:4181" shared:"own" doc:"health and metrics: TCP address or unix:/path; empty turns it off"`
 	AdminToken     Secret   `key:"admin_token" shared:"report" doc:"needed, when set, for every admin request that changes something"`

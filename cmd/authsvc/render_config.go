@@ -58,7 +58,9 @@ func fillSite(site *nginx.Site, config *authsvc.Config) (problems, warnings []er
 			problems = append(problems, usageError("tls.cert_file: replicas over TLS cannot be rendered yet; remove it "+
 				"(on one machine, listen on unix:/run/authsvc.sock), or give --replica with the address of a plain listener"))
 		}
-		site.Replicas = []string{reachable(config.Listen)}
+		if config.Listen != listenSystemd { // only the socket unit knows the address
+			site.Replicas = []string{reachable(config.Listen)}
+		}
 	}
 	return problems, warnings, nil
 }

@@ -76,6 +76,7 @@ func TestRenderRefuses(t *testing.T) {
 		"nothing known":     {"nginx render", nil, "--server-name: "},
 		"bad configuration": {render, variables("AUTHSVC_LISTEN=nowhere"), "AUTHSVC_LISTEN: "},
 		"any port":          {render, variables("AUTHSVC_LISTEN=127.0.0.1:0"), `--replica: "127.0.0.1:0"; `},
+		"systemd":           {render, variables("AUTHSVC_LISTEN=systemd"), "--replica: give at least one "},
 		"replica over TLS":  {render, overTLS, "tls.cert_file: replicas over TLS cannot be rendered yet; "},
 	} {
 		got := call(t, row.args, row.environ...)

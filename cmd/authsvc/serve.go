@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/mattn/go-isatty"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -93,13 +95,23 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, 3) // the admin listener's end, the public one's, and that it could not be opened
+	failed := make(chan error, 4) // the admin listener's end, the public one's, and that it could not be opened, or refused
+	sources := func() ([]net.Listener, error) { return openAddress(config.Listen) }
 	public := &gate{failed: failed, listen: func() (*listener, error) {
-		return newListener(config.Listen, config.TLS.CertFile, config.TLS.KeyFile, service.Handler())
+		return newListener(sources, config.TLS.CertFile, config.TLS.KeyFile, service.Handler())
 	}}
+	if inherited := inheritedSockets(); config.Listen == listenSystemd {
+		if err := inherited.check(); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		sources, public.turnAway = inherited.listeners, inherited.turnAway
+	} else if len(inherited) > 0 {
+		log.Warn().Msg("systemd passed a socket that nobody serves; write listen: systemd, or stop the socket unit")
+	}
 	var admin *listener
 	if config.AdminListen != "" {
-		if admin, err = newListener(config.AdminListen, "", "", service.AdminHandler()); err != nil {
+		address := func() ([]net.Listener, error) { return openAddress(config.AdminListen) }
+		if admin, err = newListener(address, "", "", service.AdminHandler()); err != nil {
 			return fmt.Errorf("admin_listen: %w", err)
 		}
 	}
@@ -116,6 +128,13 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	if admin != nil {
 		running.Go(func() { failed <- admin.Serve() })
 	}
+	notify(log, "STATUS=asking the other replicas; takes no requests until they agree (authsvc replicas tells)")
+	arrival := time.AfterFunc(queueTime, func() {
+		if err := public.refuse(); err != nil {
+			failed <- fmt.Errorf("listen: %w", err)
+		}
+	})
+	defer arrival.Stop()
 	running.Go(func() {
 		service.Join(background, func(open bool) {
 			if !open {
@@ -124,6 +143,7 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 				if err := public.close(closing); err != nil {
 					log.Warn().Err(err).Msg("requests were broken off")
 				}
+				notify(log, "STATUS=takes no requests: differs from other replicas (authsvc replicas tells)")
 				return
 			}
 			if err := public.open(); err != nil {
@@ -132,6 +152,7 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 			}
 			log.Info().Str("version", readBuild().version).Str("listen", config.Listen).Str("admin_listen", config.AdminListen).
 				Str("public_url", config.PublicURL).Stringer("store", config.Store.URL).Msg("serving")
+			notify(log, daemon.SdNotifyReady+"\nSTATUS=takes requests")
 		})
 	})
 
@@ -139,6 +160,7 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	case err = <-failed:
 	case <-ctx.Done():
 		log.Info().Dur("delay", config.Shutdown.Delay).Msg("draining")
+		notify(log, daemon.SdNotifyStopping+"\nSTATUS=draining")
 		service.Drain()
 		select {
 		case err = <-failed:
