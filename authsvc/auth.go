@@ -31,6 +31,11 @@ var errUntrustedPeer = errors.New("the asked request is unknown: the peer is not
 
 // verdict says whether the request's browser may pass. It knows no gateway.
 func (s *Service) verdict(r *http.Request, site *site, q question) decision {
+	m, n := site.rules.match(q.asked, q.unknown == nil), parseNarrowing(q.query)
+	s.logMatch(r, m)
+	if !needsSession(m, n) {
+		return site.withoutIdentity(decide(m, nil, n, s.store.Now()))
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
 	defer cancel()
 	d, tokens := s.identify(ctx, site, r)
@@ -44,10 +49,16 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 		}
 		d, tokens = s.renew(r.Context(), site, d, tokens, q.refreshWait)
 	}
-	if d.Outcome != Allow {
-		return d
+	switch d.Outcome {
+	case Allow:
+		d = decide(m, d.Session, n, s.store.Now())
+	case Login:
+		// Where everyone may pass that is no reason to refuse. A store that does not answer is: nobody can tell whether they are signed in, and an
+		// application would take them for signed out.
+		if everyone := decide(m, nil, n, s.store.Now()); everyone.Outcome == Allow {
+			return site.withoutIdentity(everyone)
+		}
 	}
-	d = decide(d.Session, site.groupsClaim, parseNarrowing(q.query))
 	if d.Outcome != Allow {
 		return d
 	}
@@ -57,6 +68,12 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	var dropped int
 	d.Identity, dropped = renderIdentity(site.headers, d.Session, tokens, site.groupsClaim, s.store.Now())
 	s.metrics.identityDropped.Add(float64(dropped))
+	return d
+}
+
+// withoutIdentity gives every identity header the empty value, so that a copy that the client forged is overwritten.
+func (site *site) withoutIdentity(d decision) decision {
+	d.Identity = make([]string, len(site.headers))
 	return d
 }
 
@@ -115,8 +132,26 @@ func (s *Service) logDecision(r *http.Request, d decision, unknown error) {
 	}
 	info := infoOf(r)
 	event.Err(d.Err).Str("request_id", info.id).Str("endpoint", info.endpoint).Stringer("outcome", d.Outcome).Str("reason", d.Reason)
+	if d.Rule != "" {
+		event.Str("rule", d.Rule)
+	}
 	if unknown != nil {
 		event.AnErr("asked", unknown)
 	}
 	event.Msg("decision")
+}
+
+// logMatch tells, at debug, which rule speaks for a request and by which key each rule before it does not. It tells nothing of who asks.
+func (s *Service) logMatch(r *http.Request, m match) {
+	event := s.log.Debug()
+	if !event.Enabled() {
+		return
+	}
+	event.Str("request_id", infoOf(r).id)
+	if m.rule != nil {
+		event.Str("rule", m.rule.name)
+	} else {
+		event.Str("refused", m.refused)
+	}
+	event.Strs("passed_over", m.passedOver()).Msg("rule")
 }

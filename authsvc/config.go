@@ -36,7 +36,7 @@ type Config struct {
 	// After [Load] the default headers are merged in and the removed ones are gone.
 	Headers map[string]string `key:"headers" default:"{\"X-Auth-Request-User\":\"sub\",\"X-Auth-Request-Email\":\"email\",\"X-Auth-Request-Preferred-Username\":\"preferred_username\",\"X-Auth-Request-Groups\":\"@groups\"}" merge:"headers" shared:"report" doc:"identity header to claim path, added to the default ones; an empty path removes a header"`
 
-	Rules  []Rule       `key:"rules" later:"true" shared:"report" doc:"who may pass where; without rules any signed-in user"`
+	Rules  []Rule       `key:"rules" shared:"report" doc:"who may pass where; without rules any signed-in user"`
 	Bearer []Bearer     `key:"bearer" later:"true" shared:"report" doc:"issuers whose bearer tokens count"`
 	Sites  []SiteConfig `key:"sites" later:"true" shared:"report" doc:"sites that differ from the main one"`
 

@@ -36,8 +36,8 @@ func (c *Config) sectionNode(section reflect.Value, prefix string) *yaml.Node {
 		} else if !k.Later {
 			content := valueNode(value)
 			commented := content
-			if content.Kind == yaml.MappingNode && len(content.Content) > 0 {
-				commented = name // a mapping is written below its key
+			if content.Style != yaml.FlowStyle && content.Kind != yaml.ScalarNode && len(content.Content) > 0 {
+				commented = name // it is written below its key
 			}
 			commented.LineComment = c.provenance(k)
 			node.Content = append(node.Content, name, content)
@@ -84,9 +84,32 @@ func valueNode(value reflect.Value) *yaml.Node {
 	if value.Kind() != reflect.Slice {
 		return textNode(value.String())
 	}
-	node := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	node := &yaml.Node{Kind: yaml.SequenceNode}
+	if value.Len() == 0 || !isSection(value.Type().Elem()) {
+		node.Style = yaml.FlowStyle
+	}
 	for i := range value.Len() {
-		node.Content = append(node.Content, valueNode(value.Index(i)))
+		if entry := value.Index(i); isSection(entry.Type()) {
+			node.Content = append(node.Content, entryNode(entry))
+		} else {
+			node.Content = append(node.Content, valueNode(entry))
+		}
+	}
+	return node
+}
+
+// entryNode writes an entry of a list with keys of its own: those that are set.
+func entryNode(entry reflect.Value) *yaml.Node {
+	node := &yaml.Node{Kind: yaml.MappingNode}
+	for _, k := range fieldsOf(entry.Type()) {
+		value := entry.FieldByIndex(k.index)
+		switch {
+		case value.IsZero():
+		case isSection(k.kind):
+			node.Content = append(node.Content, textNode(k.Path), entryNode(value))
+		default:
+			node.Content = append(node.Content, textNode(k.Path), valueNode(value))
+		}
 	}
 	return node
 }

@@ -241,6 +241,7 @@ func FuzzNarrowing(f *testing.F) {
 	for _, seed := range []string{"", "a=b", "allowed_groups=x", "allowed_groups=", "%61llowed_emails=", "rule", "a=b&allowed_email_domains=*", "ALLOWED", "%zz", "a;b", "=allowed", "a=allowed_groups"} {
 		f.Add(seed)
 	}
+	anybody, _ := compileRules(nil, []string{"groups"})
 	nobody := &session.Session{Subject: "nobody", Claims: map[string]any{}}
 	f.Fuzz(func(t *testing.T, query string) {
 		restricts, readable := false, true
@@ -254,7 +255,7 @@ func FuzzNarrowing(f *testing.F) {
 				restricts = true
 			}
 		}
-		d := decide(nobody, []string{"groups"}, parseNarrowing(query))
+		d := decide(anybody.match(asked{}, false), nobody, parseNarrowing(query), time.Time{})
 		if want := !restricts && readable; (d.Outcome == Allow) != want || d.Outcome != Allow && d.Outcome != Deny {
 			t.Fatalf("%q: %v, %s", query, d.Outcome, d.Reason)
 		}

@@ -39,6 +39,7 @@ type site struct {
 	headers     []identityHeader
 	tokens      bool // a header carries one
 	groupsClaim []string
+	rules       *ruleSet
 	userClaim   string // what the user header carries
 
 	returns       returnPolicy
@@ -115,6 +116,13 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 	if claim := c.Headers["X-Auth-Request-User"]; claim != "" && !strings.HasPrefix(claim, "@") {
 		s.userClaim = claim
 	}
+	rules, problems := compileRules(c.Rules, c.OIDC.GroupsClaim)
+	for _, problem := range problems {
+		if !problem.warning {
+			return nil, fmt.Errorf("rules%s: %s", problem.place(), problem.wrong)
+		}
+	}
+	s.rules = rules
 	if s.provider.formPost {
 		// The provider's page posts to the callback: a cross-site request, which brings no Lax cookies.
 		s.loginCookie.sameSite = http.SameSiteNoneMode
@@ -188,6 +196,7 @@ func (s *site) loginURL(returnTo string) string {
 func (s *site) lacksClaims(claims map[string]any) bool {
 	wanted := slices.Clone(s.groupsClaim)
 	wanted = append(wanted, "email")
+	wanted = append(wanted, s.rules.claims...)
 	for _, h := range s.headers {
 		if !strings.HasPrefix(h.Claim, "@") {
 			wanted = append(wanted, h.Claim)

@@ -26,6 +26,7 @@ func (c *Config) Validate() (problems, warnings []Problem) {
 	v.session()
 	v.redirect()
 	v.headers()
+	v.rules("rules", v.c.Rules, v.c.OIDC.GroupsClaim)
 	v.remaining()
 	return v.problems, v.warnings
 }
