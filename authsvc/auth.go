@@ -33,8 +33,10 @@ var errUntrustedPeer = errors.New("the asked request is unknown: the peer is not
 func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	m, n := site.rules.match(q.asked, q.unknown == nil), parseNarrowing(q.query)
 	s.logMatch(r, m)
-	if !needsSession(m, n) {
-		return site.withoutIdentity(decide(m, nil, n, s.store.Now()))
+	if m.isPublic() {
+		if d := decide(m, nil, n, s.store.Now()); d.Outcome == Allow {
+			return site.withoutIdentity(d) // whoever it is: neither cookie nor store are asked
+		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
 	defer cancel()

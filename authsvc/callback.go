@@ -261,7 +261,11 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 			s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("the login goes on with the ID token's claims")
 		}
 	}
-	token, made, err := site.sessions.Begin(ctx, site.newcomer(r, id), tokens)
+	newcomer := site.newcomer(r, id)
+	if !site.rules.couldAdmit(&newcomer) {
+		return session.Token{}, &pageError{http.StatusForbidden, pages.Page{Kind: pages.NotAllowed, Action: again}, "rules", nil}
+	}
+	token, made, err := site.sessions.Begin(ctx, newcomer, tokens)
 	if errors.Is(err, session.ErrTooLarge) {
 		return session.Token{}, providerError(fmt.Errorf("%w: %w", errProviderAnswer, err), again)
 	}

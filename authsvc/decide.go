@@ -125,13 +125,8 @@ func (v *viewer) groups() []string {
 	return v.groupList
 }
 
-// needsSession reports whether nobody can decide without looking for a session: not where a public rule speaks, unless the query narrows it.
-func needsSession(m match, n narrowing) bool {
-	return m.rule == nil || m.rule.access != accessPublic || n.narrows()
-}
-
 // decide says whether a request may pass, by the rule that speaks for it and by what the query narrows. The session is nil for whoever is signed out, or
-// where nobody has looked, since it is not needed. It is pure.
+// where nobody has looked. It is pure.
 func decide(m match, s *session.Session, n narrowing, now time.Time) decision {
 	d := decision{Session: s}
 	if m.rule == nil {
@@ -217,6 +212,18 @@ func (r *rule) objects(q *request, v *viewer) string {
 	return ""
 }
 
+// couldAdmit reports whether a session is good for anything: whether there is a rule that lets it pass to some address, at some time, after some login. Who
+// is let in nowhere gets no session.
+func (s *ruleSet) couldAdmit(newcomer *session.Session) bool {
+	v := viewer{session: newcomer, groupsClaim: s.groupsClaim}
+	return slices.ContainsFunc(s.rules, func(r rule) bool {
+		if r.when != nil && (r.when.looksAtRequest || r.when.looksAtTime) {
+			r.when = nil
+		}
+		return r.access != accessPublic && r.objects(&request{}, &v) == ""
+	})
+}
+
 // objects returns why the query does not let somebody pass, "" if it does.
 func (n *narrowing) objects(v *viewer) string {
 	switch {
@@ -230,11 +237,6 @@ func (n *narrowing) objects(v *viewer) string {
 		return "email_domains"
 	}
 	return ""
-}
-
-// narrows reports whether the query asks for anything.
-func (n *narrowing) narrows() bool {
-	return n.hasGroups || n.hasEmails || n.hasDomains || n.rule != "" || n.refused != ""
 }
 
 func anyGroup(have, allowed []string) bool {

@@ -117,6 +117,9 @@ func (s *ruleSet) match(a asked, known bool) match {
 	return m
 }
 
+// isPublic reports whether the rule lets everyone pass without a look for a session.
+func (m match) isPublic() bool { return m.rule != nil && m.rule.access == accessPublic }
+
 // passedOver tells of each rule before the one that speaks for the request, or of all, by which key it does not: "name: paths". It is empty where no rule
 // was looked at.
 func (m match) passedOver() []string {

@@ -36,9 +36,9 @@ const rightWhen = "write a CEL expression that is true or false, over request.me
 // condition is a compiled expression in the Common Expression Language. It is safe for concurrent use.
 type condition struct {
 	program cel.Program
-	// looksAtRequest says that it looks at what was asked, looksAtPath at the path of it, looksAtSession at who asks.
-	looksAtRequest, looksAtPath, looksAtSession bool
-	claims                                      []string // that it names
+	// looksAtRequest says that it looks at what was asked, looksAtPath at the path of it, looksAtTime at when, looksAtSession at who asks.
+	looksAtRequest, looksAtPath, looksAtTime, looksAtSession bool
+	claims                                                   []string // that it names
 }
 
 // whenVariables are what expressions see. Their names have a dot, so that a name that does not exist is found when the expression is compiled.
@@ -84,6 +84,9 @@ func compileWhen(text string) (*condition, error) {
 		first := issues.Errors()[0]
 		return nil, fmt.Errorf("%d:%d: %s", first.Location.Line(), first.Location.Column()+1, plainMessage(first.Message))
 	}
+	if checked.OutputType().IsExactType(cel.DynType) {
+		return nil, errors.New("may be anything: compare it, as in claims.admin == true")
+	}
 	if !checked.OutputType().IsExactType(cel.BoolType) {
 		return nil, fmt.Errorf("is %s and not true or false", checked.OutputType())
 	}
@@ -115,11 +118,13 @@ func (c *condition) look(checked *ast.AST) {
 	for _, reference := range checked.ReferenceMap() {
 		switch kind, _, _ := strings.Cut(reference.Name, "."); {
 		case reference.Name == "request.time":
+			c.looksAtTime = true
 		case kind == "request":
 			c.looksAtRequest = true
 			c.looksAtPath = c.looksAtPath || reference.Name == "request.path"
 		case kind == "claims" || kind == "session":
 			c.looksAtSession = true
+			c.looksAtTime = c.looksAtTime || reference.Name == "session.created" || reference.Name == "session.expires"
 		}
 	}
 	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
