@@ -196,9 +196,9 @@ func (r *rule) objects(q *request, v *viewer) string {
 	switch {
 	case len(r.groups) > 0 && !anyGroup(v.groups(), r.groups):
 		return "groups"
-	case len(r.emails) > 0 && !emailAllowed(verifiedEmail(v.session), r.emails):
+	case len(r.emails) > 0 && !slices.Contains(r.emails, lowerASCII(verifiedEmail(v.session))):
 		return "emails"
-	case len(r.domains) > 0 && !domainAllowed(verifiedEmail(v.session), r.domains):
+	case len(r.domains) > 0 && !r.hasDomainOf(verifiedEmail(v.session)):
 		return "email_domains"
 	}
 	if r.when != nil {
@@ -222,6 +222,12 @@ func (s *ruleSet) couldAdmit(newcomer *session.Session) bool {
 		}
 		return r.access != accessPublic && r.objects(&request{}, &v) == ""
 	})
+}
+
+// hasDomainOf reports whether the domain of an address that verifiedEmail returned is one of the rule's.
+func (r *rule) hasDomainOf(email string) bool {
+	_, domain, ok := strings.Cut(email, "@")
+	return ok && slices.ContainsFunc(r.domains, func(d hostRule) bool { return d.matches(domain) })
 }
 
 // objects returns why the query does not let somebody pass, "" if it does.

@@ -29,8 +29,8 @@ type rule struct {
 	// Whom it lets pass there.
 	access  access
 	groups  []string
-	emails  []string
-	domains []string
+	emails  []string // canonical and in lower case
+	domains []hostRule
 	when    *condition // nil is none
 	demand  demand
 }

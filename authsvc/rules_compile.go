@@ -66,7 +66,7 @@ func (c *ruleCompiler) report(i int, key, wrong, right string) {
 }
 
 func (c *ruleCompiler) compile(i int, from *Rule) {
-	r := rule{name: from.Name, methods: from.Methods, groups: from.Groups, emails: from.Emails, domains: from.EmailDomains, demand: demand{from.ACR, from.MaxAge}}
+	r := rule{name: from.Name, methods: from.Methods, groups: from.Groups, demand: demand{from.ACR, from.MaxAge}}
 	c.name(i, &r)
 	c.entries(i, "hosts", from.Hosts, func(entry string) (err error) {
 		host, err := parseHostRule(entry)
@@ -80,8 +80,20 @@ func (c *ruleCompiler) compile(i int, from *Rule) {
 	}, "write a path as people read it, such as /reports/2026, with * in a segment, and /** at the end for the rest")
 	c.entries(i, "methods", from.Methods, checkMethod, "write one in capitals, such as GET")
 	c.entries(i, "groups", from.Groups, checkNotEmpty, "write the name of a group")
-	c.entries(i, "emails", from.Emails, checkEmailEntry, "write a whole address, such as jane@example.com; for all of a domain there is email_domains")
-	c.entries(i, "email_domains", from.EmailDomains, checkDomainEntry, "write a domain, such as example.com, or *.example.com for all below it")
+	c.entries(i, "emails", from.Emails, func(entry string) error {
+		email, ok := canonicalEmail(entry, written)
+		if r.emails = append(r.emails, lowerASCII(email)); !ok {
+			return errors.New("is no address")
+		}
+		return nil
+	}, "write a whole address, such as jane@example.com; for all of a domain there is email_domains")
+	c.entries(i, "email_domains", from.EmailDomains, func(entry string) error {
+		domain, ok := parseEmailDomain(entry)
+		if r.domains = append(r.domains, domain); !ok {
+			return errors.New("is no domain")
+		}
+		return nil
+	}, "write a domain, such as example.com, or *.example.com for all below it")
 	c.entries(i, "acr", from.ACR, checkContext, "write the provider's name for it, without spaces")
 	if from.MaxAge != 0 && from.MaxAge < minMaxAge {
 		c.report(i, "max_age", formatDuration(from.MaxAge)+" is too short: nobody could come back from the login in time", "write at least "+formatDuration(minMaxAge))
@@ -208,21 +220,11 @@ func checkContext(entry string) error {
 	return nil
 }
 
-func checkEmailEntry(entry string) error {
-	user, domain, ok := strings.Cut(entry, "@")
-	if !ok || user == "" || checkHost(lowerASCII(domain)) != nil {
-		return errors.New("is no address")
+// parseEmailDomain reads "example.com", or "*.example.com" for all domains below it.
+func parseEmailDomain(entry string) (d hostRule, ok bool) {
+	if d.host, d.subdomains = strings.CutPrefix(entry, "*."); !d.subdomains {
+		d.host, d.subdomains = strings.CutPrefix(entry, ".")
 	}
-	return nil
-}
-
-func checkDomainEntry(entry string) error {
-	if strings.Contains(entry, "@") {
-		return errors.New("has an @")
-	}
-	domain := strings.TrimPrefix(lowerASCII(entry), "*")
-	if checkHost(strings.TrimPrefix(domain, ".")) != nil {
-		return errors.New("is no domain")
-	}
-	return nil
+	d.host, ok = canonicalEmailDomain(d.host, written)
+	return d, ok
 }

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// hostRule is an entry of a rule's hosts: a host, or with subdomains all hosts below it, at any depth. Ports are not compared: a
-// gateway finds its server by the name alone, so that a port is whatever the visitor writes.
+// hostRule is an entry of a rule's hosts or email_domains: a name, or with subdomains all names below it, at any depth. Ports are not compared:
+// a gateway finds its server by the name alone, so that a port is whatever the visitor writes.
 type hostRule struct {
 	host       string // canonical
 	subdomains bool
