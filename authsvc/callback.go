@@ -169,7 +169,7 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result st
 func (site *site) checkResponse(meta *metadata, response authorizationResponse, a attempt) error {
 	again := site.startURL(a.ReturnTo)
 	switch {
-	case response.issuer == "" && meta.issInResponse:
+	case response.issuer == "" && meta.IssInResponse:
 		return providerError(fmt.Errorf("%w: iss is missing from the authorization response", errProviderAnswer), again)
 	case response.issuer != "" && response.issuer != site.provider.issuer:
 		return providerError(fmt.Errorf("%w: the authorization response has another issuer", errProviderAnswer), again)
@@ -256,7 +256,7 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 	if err != nil {
 		return session.Token{}, providerError(err, again)
 	}
-	if meta.userinfo != "" && site.lacksClaims(id.Claims) {
+	if meta.Userinfo != "" && site.lacksClaims(id.Claims) {
 		if err := site.provider.addUserinfo(providerContext, meta, &id, tokens.AccessToken); err != nil {
 			s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("the login goes on with the ID token's claims")
 		}

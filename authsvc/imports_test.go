@@ -13,9 +13,8 @@ func TestImports(t *testing.T) {
 		"authsvc/session":       "the contract that every store keeps",
 		"authsvc/authsvc/pages": "the pages that a person sees",
 
-		"github.com/coreos/go-oidc/v3/oidc":                       "discovery and ID tokens",
+		"github.com/coreos/go-oidc/v3/oidc":                       "ID tokens",
 		"github.com/go-jose/go-jose/v4":                           "signatures",
-		"golang.org/x/oauth2":                                     "the code exchange",
 		"github.com/go-chi/chi/v5":                                "routes",
 		"github.com/rs/zerolog":                                   "logs",
 		"github.com/prometheus/client_golang/prometheus":          "metrics",

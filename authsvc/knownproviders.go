@@ -14,6 +14,8 @@ type providerPlace struct {
 	issuer       string
 	caFile       string
 	insecureHTTP bool
+	// Of a client that authenticates by a certificate: connections are its own, and endpoints may be others.
+	certFile, keyFile string
 }
 
 // knownProvider is what is common to all clients of a provider: how to ask it, and what discovery has found.
@@ -22,13 +24,16 @@ type knownProvider struct {
 	discovered atomic.Pointer[metadata]
 }
 
-// of returns the provider of a client's settings. Errors: oidc.ca_file cannot be used.
+// of returns the provider of a client's settings. Errors: a file that they name cannot be used.
 func (k knownProviders) of(o OIDC) (*knownProvider, error) {
 	place := providerPlace{issuer: o.Issuer, caFile: o.CAFile, insecureHTTP: o.InsecureHTTP}
+	if o.ClientAuth == "mtls" {
+		place.certFile, place.keyFile = o.ClientCertFile, o.ClientKeyFile
+	}
 	if known := k[place]; known != nil {
 		return known, nil
 	}
-	client, err := newProviderClient(o.CAFile)
+	client, err := newProviderClient(o)
 	if err != nil {
 		return nil, err
 	}

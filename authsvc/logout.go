@@ -19,8 +19,8 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 	meta, _ := site.provider.ready()
 	// A path, since the page may be shown on another host than public_url's, and posts to its own origin only.
 	question := pages.Page{Kind: pages.SignOut, Action: site.prefix + "/logout"}
-	if meta != nil && meta.endSession != "" {
-		question.FormTargets = []string{meta.endSession}
+	if meta != nil && meta.EndSession != "" {
+		question.FormTargets = []string{meta.EndSession}
 	}
 	if r.Method != http.MethodPost {
 		s.writePage(w, r, http.StatusOK, question)

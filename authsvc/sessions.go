@@ -88,8 +88,8 @@ func (s *Service) showSessionsOf(w http.ResponseWriter, r *http.Request, site *s
 	if len(page.Sessions) > 1 {
 		page.Action = here
 	}
-	if meta, _ := site.provider.ready(); meta != nil && meta.endSession != "" {
-		page.FormTargets = []string{meta.endSession} // where this session's button leads, as that of /logout
+	if meta, _ := site.provider.ready(); meta != nil && meta.EndSession != "" {
+		page.FormTargets = []string{meta.EndSession} // where this session's button leads, as that of /logout
 	}
 	s.writePage(w, r, http.StatusOK, page)
 	return nil

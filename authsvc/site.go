@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"authsvc/session"
 )
 
@@ -88,19 +86,11 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 			name: c.Cookie.Name + "_login", purpose: session.PurposeLogin, secure: secure,
 			sameSite: http.SameSiteLaxMode, maxAge: int(attemptLife / time.Second),
 		},
-		trusted:     c.TrustedPrefixes(),
-		headers:     identityHeaders(c.Headers),
-		groupsClaim: c.OIDC.GroupsClaim,
-		userClaim:   "sub",
-		provider: &provider{
-			issuer: c.OIDC.Issuer, client: known.client, now: service.store.Now, discovered: &known.discovered,
-			authParams: c.OIDC.AuthParams, formPost: c.OIDC.ResponseMode == "form_post", insecureHTTP: c.OIDC.InsecureHTTP,
-			oauth2: oauth2.Config{
-				ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.ClientSecret.Reveal(), Scopes: c.OIDC.Scopes,
-				RedirectURL: c.PublicURL + "/callback",
-				Endpoint:    oauth2.Endpoint{AuthStyle: authStyle(c.OIDC.ClientAuth)},
-			},
-		},
+		trusted:       c.TrustedPrefixes(),
+		headers:       identityHeaders(c.Headers),
+		groupsClaim:   c.OIDC.GroupsClaim,
+		userClaim:     "sub",
+		provider:      newProvider(c, known, service.store.Now),
 		returnDefault: c.Redirect.Default,
 		crossOrigin:   http.NewCrossOriginProtection(),
 	}
@@ -153,13 +143,6 @@ func sameSite(word string) http.SameSite {
 		return http.SameSiteNoneMode
 	}
 	return http.SameSiteLaxMode
-}
-
-func authStyle(clientAuth string) oauth2.AuthStyle {
-	if clientAuth == "basic" {
-		return oauth2.AuthStyleInHeader
-	}
-	return oauth2.AuthStyleInParams // also for public clients, which send their ID alone
 }
 
 // trusts reports whether the peer's forwarded headers count.

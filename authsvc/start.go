@@ -11,7 +11,7 @@ import (
 )
 
 // start begins a login: it binds an attempt to the browser by the login cookie and sends the browser to the provider. It
-// asks nothing of the store, so that anyone may knock as often as they like.
+// asks nothing of the store, so that anyone may knock as often as they like, nor of the provider, unless requests are pushed.
 func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 	site := infoOf(r).site
 	returnTo, err := s.returnAddress(r, site)
@@ -57,9 +57,13 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	address, err := site.provider.authorizationURL(r.Context(), meta, state, nonce, verifier)
+	if err != nil {
+		return providerError(err, site.startURL(returnTo))
+	}
 	// With its old value the cookie keeps serving the attempts that are under way in other tabs.
 	site.loginCookie.set(w, r, login)
-	redirect(w, http.StatusFound, site.provider.authorizationURL(meta, state, nonce, verifier))
+	redirect(w, http.StatusFound, address)
 	return nil
 }
 

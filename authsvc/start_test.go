@@ -86,7 +86,11 @@ func TestAuthParamsReplaceNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := url.Parse(p.authorizationURL(meta, "state", "nonce", "verifier"))
+	address, err := p.authorizationURL(t.Context(), meta, "state", "nonce", "verifier")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}

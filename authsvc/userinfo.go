@@ -16,7 +16,7 @@ import (
 func (p *provider) addUserinfo(ctx context.Context, m *metadata, id *verifiedID, accessToken string) error {
 	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
-	claims, err := p.fetchUserinfo(ctx, m.userinfo, accessToken)
+	claims, err := p.fetchUserinfo(ctx, m.Userinfo, accessToken)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUserinfo, err)
 	}

@@ -53,8 +53,6 @@ func (v *validator) words() {
 		}
 		word := k.value(reflect.ValueOf(v.c).Elem()).String()
 		switch {
-		case k.Path == "oidc.client_auth" && (word == "private_key_jwt" || word == "mtls"):
-			v.wrong(k.Path, word+" is not in this version", "write basic, post or none")
 		case k.Path == "cookie.same_site" && word == "strict":
 			v.wrong(k.Path, "with strict the cookie is missing whenever a link on another site, or the provider after a login, leads here", "write lax")
 		case !slices.Contains(k.Values, word):

@@ -27,6 +27,9 @@ func (c *Config) validateFiles(read fileReader) []Problem {
 	if c.OIDC.CAFile != "" {
 		check("oidc.ca_file", checkRoots(c.OIDC.CAFile, read), roots)
 	}
+	if o := c.OIDC; o.ClientKeyFile != "" && (o.ClientAuth == "private_key_jwt" || o.ClientAuth == "mtls") {
+		check("oidc.client_key_file", checkClientKey(o.ClientKeyFile, o.ClientCertFile, read), "name a private key in PEM form, not encrypted, and the certificate that belongs to it")
+	}
 	_, query, _ := strings.Cut(c.Store.URL.Reveal(), "?")
 	store, err := url.ParseQuery(query)
 	if err != nil {
@@ -52,6 +55,23 @@ func checkKeyPair(certFile, keyFile string, read fileReader) error {
 	}
 	if _, err := tls.X509KeyPair(cert, key); err != nil {
 		return unusable(certFile+" with "+keyFile, err)
+	}
+	return nil
+}
+
+// checkClientKey reads the client's key, and its certificate if certFile names one.
+func checkClientKey(keyFile, certFile string, read fileReader) error {
+	if certFile != "" {
+		if err := checkKeyPair(certFile, keyFile, read); err != nil {
+			return err
+		}
+	}
+	key, err := read(keyFile, maxCertificateSize)
+	if err == nil {
+		_, err = parsePrivateKey(key)
+	}
+	if err != nil {
+		return unusable(keyFile, err)
 	}
 	return nil
 }

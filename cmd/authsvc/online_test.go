@@ -159,7 +159,7 @@ func TestCheckOnlineProvider(t *testing.T) {
 		"no keys": {func(p *idptest.Provider) {
 			p.EditJWKS(func(document map[string]any) { document["keys"] = []any{} })
 		}, []string{"problem  provider: "}},
-		"broken": {func(p *idptest.Provider) { p.Intercept(idptest.Discovery, idptest.Status(500)) }, []string{"problem  provider: discovery: 500 "}},
+		"broken": {func(p *idptest.Provider) { p.Intercept(idptest.Discovery, idptest.Status(500)) }, []string{"problem  provider: discovery: the answer's status is 500"}},
 		"a clock that is ahead": {dated(4 * time.Minute), []string{"", "",
 			"problem  provider clock: differs by 4m0s from the one by which sessions are measured; beyond 1m0s logins fail"}},
 		"a clock that is a little behind": {dated(-40 * time.Second), []string{"", "", "warning  provider clock: differs by 40s from "}},
