@@ -46,7 +46,7 @@ func newClientAuth(o OIDC, now func() time.Time) clientAuth {
 
 // authenticate adds to a form request and its header what shows who sends it: by RFC 6749, section 2.3.1 with a secret, by RFC 7523, section
 // 2.2 and OpenID Connect Core 1.0, section 9 with a signed assertion, by RFC 8705, section 2 with the connection's certificate, which
-// needs the ID alone, as does a public client. Errors: errClientKey.
+// needs the ID alone, as does a public client. m is nil until the provider is discovered. Errors: errClientKey, errProviderUnavailable.
 func (a *clientAuth) authenticate(m *metadata, form url.Values, header http.Header) error {
 	if a.method == "basic" {
 		// Form-urlencoded before they become a user name and a password.
@@ -75,6 +75,9 @@ func (a *clientAuth) assertion(m *metadata) (string, error) {
 	credential, err := a.key.get()
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errClientKey, err)
+	}
+	if m == nil {
+		return "", fmt.Errorf("%w: it could not be discovered yet", errProviderUnavailable)
 	}
 	algorithm, err := assertionAlgorithm(credential.private.Public(), m.AuthAlgorithms)
 	if err != nil {

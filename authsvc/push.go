@@ -42,7 +42,7 @@ func (p *provider) push(ctx context.Context, m *metadata, request url.Values) (u
 	}
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
-	answer, err := p.postAsClient(ctx, m, endpoint, m.Pushed, request)
+	answer, err := p.postAsClient(ctx, endpoint, m.Pushed, request)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func (p *provider) revoke(ctx context.Context, meta *metadata, refreshToken stri
 	ctx, cancel := context.WithTimeout(ctx, revocationTime)
 	defer cancel()
 	form := url.Values{"token": {refreshToken}, "token_type_hint": {"refresh_token"}}
-	answer, err := p.postAsClient(ctx, meta, "revocation", meta.Revocation, form)
+	answer, err := p.postAsClient(ctx, "revocation", meta.Revocation, form)
 	switch {
 	case answer == nil:
 		return err

@@ -50,6 +50,12 @@ const testClientSecret = "client-secret-canary"
 // newRig starts a rig; configure may change the configuration before the replicas are made.
 func newRig(t *testing.T, replicas int, configure func(*Config)) *rig {
 	t.Helper()
+	return newRigWith(t, replicas, configure, nil)
+}
+
+// newRigWith is newRig with a provider of the test's own: provide may change what it is.
+func newRigWith(t *testing.T, replicas int, configure func(*Config), provide func(*idptest.Options)) *rig {
+	t.Helper()
 	r := &rig{t: t, log: new(logBuffer)}
 	r.visitor.Store("alice")
 	r.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -69,15 +75,19 @@ func newRig(t *testing.T, replicas int, configure func(*Config)) *rig {
 		configure(config)
 	}
 	r.url = config.PublicURL
-	r.provider = idptest.Start(t, idptest.Options{
+	options := idptest.Options{
 		People: people,
 		Clients: []idptest.Client{{
-			ID: "app", Secret: config.OIDC.ClientSecret.Reveal(), RedirectURIs: []string{r.url + "/callback"},
+			ID: config.OIDC.ClientID, Secret: config.OIDC.ClientSecret.Reveal(), RedirectURIs: []string{r.url + "/callback"},
 			PostLogoutRedirectURIs: []string{r.url + "/signed_out"},
 		}},
 		Now:    r.now,
 		SignIn: func(*http.Request) string { return r.visitor.Load().(string) },
-	})
+	}
+	if provide != nil {
+		provide(&options)
+	}
+	r.provider = idptest.Start(t, options)
 	config.OIDC.Issuer = r.provider.Issuer()
 	config.Complete()
 	if problems, _ := config.Validate(); len(problems) > 0 {

@@ -29,19 +29,29 @@ type clientAnswer struct {
 // ok reports whether the answer is a success.
 func (a *clientAnswer) ok() bool { return a.status >= 200 && a.status < 300 }
 
-// postAsClient sends a form to one of the provider's endpoints, with the client's authentication added as oidc.client_auth says (form is
-// changed). name is the endpoint's, for errors, which tell no address and nothing of the form. Errors: errProviderUnavailable where there is
-// no whole answer, errProviderAnswer where it is too large, errClientKey. When only the body is wanting the answer comes too.
-func (p *provider) postAsClient(ctx context.Context, m *metadata, name, endpoint string, form url.Values) (*clientAnswer, error) {
+// clientRequest makes a request of ours to an endpoint that knows its clients, with the client's authentication as oidc.client_auth says
+// (form is changed). Errors: errClientKey, or that of an address that is none.
+func (p *provider) clientRequest(ctx context.Context, address string, form url.Values) (*http.Request, error) {
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}}
-	if err := p.auth.authenticate(m, form, header); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	if err := p.auth.authenticate(p.discovered.Load(), form, header); err != nil {
+		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: it has no address", errProviderAnswer, name)
+		return nil, errors.New("its address cannot be read")
 	}
 	request.Header = header
+	return request, nil
+}
+
+// postAsClient sends a form to one of the provider's endpoints, as clientRequest makes it. name is the endpoint's, for errors, which tell no
+// address and nothing of the form. Errors: errProviderUnavailable where there is no whole answer, errProviderAnswer where it is too
+// large, errClientKey. When only the body is wanting the answer comes too.
+func (p *provider) postAsClient(ctx context.Context, name, address string, form url.Values) (*clientAnswer, error) {
+	request, err := p.clientRequest(ctx, address, form)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	var answer *clientAnswer
 	response, err := p.client.Do(request)
 	if err == nil {
@@ -104,7 +114,7 @@ const tokenEndpoint = "token endpoint"
 func (p *provider) requestTokens(ctx context.Context, m *metadata, form url.Values) (session.Tokens, error) {
 	// The access token's life counts from before the call, by the store's clock: it is never taken for longer than it is.
 	asked := p.now()
-	answer, err := p.postAsClient(ctx, m, tokenEndpoint, m.Token, form)
+	answer, err := p.postAsClient(ctx, tokenEndpoint, m.Token, form)
 	if err != nil {
 		return session.Tokens{}, err
 	}
