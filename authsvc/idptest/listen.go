@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"math/big"
 	"net"
@@ -37,8 +36,8 @@ func Start(tb TB, options Options) *Provider {
 		tb.Fatalf("%v", err)
 	}
 	p.serve(tb, listener)
-	if options.ClientCertificates {
-		p.startTLS(tb)
+	if options.TLS != nil {
+		p.startTLS(tb, *options.TLS)
 	}
 	return p
 }
@@ -54,12 +53,8 @@ func (p *Provider) serve(tb TB, listener net.Listener) {
 }
 
 // startTLS serves the same provider on another port, where each connection may show a certificate (RFC 8705 section 5).
-func (p *Provider) startTLS(tb TB) {
+func (p *Provider) startTLS(tb TB, certificate tls.Certificate) {
 	tb.Helper()
-	certificate, err := NewCertificate("idptest")
-	if err != nil {
-		tb.Fatalf("%v", err)
-	}
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
 		Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12,
 	})
@@ -67,15 +62,7 @@ func (p *Provider) startTLS(tb TB) {
 		tb.Fatalf("idptest: %v", err)
 	}
 	p.serve(tb, listener)
-	p.tlsBase, p.tlsCertificate = "https://"+listener.Addr().String()+p.prefix, certificate.Certificate[0]
-}
-
-// TLSCertificate is the self-signed certificate, in PEM, of the port where connections may show one; nil without Options.ClientCertificates.
-func (p *Provider) TLSCertificate() []byte {
-	if p.tlsCertificate == nil {
-		return nil
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.tlsCertificate})
+	p.tlsBase = "https://" + listener.Addr().String() + p.prefix
 }
 
 // NewCertificate makes a self-signed certificate for 127.0.0.1, good for a server and a client for an hour around now.

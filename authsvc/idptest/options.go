@@ -2,6 +2,7 @@ package idptest
 
 import (
 	"crypto"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -40,9 +41,9 @@ type Options struct {
 	Shape Shape
 	// Push says whether authorization requests may or must be pushed.
 	Push PushPolicy
-	// ClientCertificates makes Start serve the provider a second time, over TLS, where connections may show a certificate, and announce the
-	// endpoints there as mtls_endpoint_aliases.
-	ClientCertificates bool
+	// TLS makes Start serve the provider a second time, over TLS with this certificate, where connections may show one of their own, and
+	// announce the endpoints there as mtls_endpoint_aliases.
+	TLS *tls.Certificate
 	// ACRValues are the authentication contexts that a request may ask for with acr_values.
 	ACRValues []string
 

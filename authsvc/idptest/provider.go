@@ -40,10 +40,7 @@ type Provider struct {
 	log     requestLog
 	keys    keyRing
 	state   state
-
-	// Of the port where connections may show a certificate; empty without Options.ClientCertificates.
-	tlsBase        string
-	tlsCertificate []byte
+	tlsBase string // the issuer's address on the port of Options.TLS; "" without
 }
 
 type route struct {
