@@ -72,12 +72,12 @@ func (a *clientAuth) authenticate(m *metadata, form url.Values, header http.Head
 // assertion makes a client assertion (RFC 7523, section 3). Its one audience is the issuer, since whoever else may be told so could use it
 // there, and its type says what it is (RFC 10070, sections 3 and 4); for providers of the older rules both are as those had them.
 func (a *clientAuth) assertion(m *metadata) (string, error) {
+	if m == nil {
+		return "", fmt.Errorf("%w: it could not be discovered yet", errProviderUnavailable)
+	}
 	credential, err := a.key.get()
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errClientKey, err)
-	}
-	if m == nil {
-		return "", fmt.Errorf("%w: it could not be discovered yet", errProviderUnavailable)
 	}
 	algorithm, err := assertionAlgorithm(credential.private.Public(), m.AuthAlgorithms)
 	if err != nil {
