@@ -26,7 +26,7 @@ demo: build ## the whole chain on this machine: Redis, a provider, two replicas,
 	@CHECK=$(CHECK) exec bin/demo -authsvc bin/authsvc
 
 test: build ## everything, with the race detector: real nginx, Caddy, HAProxy, Redis, Redis Cluster, Chromium; the demo; the flagship with 300 people
-	@$(INSTALL) nginx redis-server caddy haproxy chromium nodejs npm gcc libc6-dev
+	@$(INSTALL) nginx redis-server caddy haproxy systemd chromium nodejs npm gcc libc6-dev
 	@echo "go test -race -p 1 -timeout 15m ./..., a line for each test as it ends"; set -o pipefail; \
 	CC=$${CC:-$$(command -v gcc || echo cc)} go test -race -v -p 1 -timeout 15m ./... 2>&1 | sed -uE $(PROGRESS)
 	@echo "the session packages again, as the release after this one: it reads two formats"; \
