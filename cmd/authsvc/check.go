@@ -11,7 +11,7 @@ import (
 )
 
 func newCheckCommand(s *settings) *cobra.Command {
-	var online bool
+	var online, ready bool
 	var via string
 	c := &cobra.Command{
 		Use:   "check",
@@ -29,8 +29,11 @@ begins with ok, warning, problem, or skipped where it could not look:
   gateway    with --via, an address that shall be protected, the whole way: a visitor who is not signed in is
              refused, also one who brings identity headers, and is led through /start to the provider
 
+With --ready it asks the service that runs on this host with this configuration, at admin_listen, whether it takes
+requests: a health check where there is no curl.
+
 Exit code 0: good; what the configuration alone is warned about does not count. 1: --online found a warning or a
-problem. 2: bad configuration.`,
+problem, or the service is not ready. 2: bad configuration.`,
 		Example: `  authsvc check --config /etc/authsvc.yaml
   AUTHSVC_PUBLIC_URL=https://app.example.com authsvc check
 
@@ -38,7 +41,10 @@ problem. 2: bad configuration.`,
   authsvc check --config /etc/authsvc.yaml --online
 
   # afterwards, through the gateway
-  authsvc check --config /etc/authsvc.yaml --online --via https://app.example.com/reports`,
+  authsvc check --config /etc/authsvc.yaml --online --via https://app.example.com/reports
+
+  # in the service's own container
+  authsvc check --ready`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var target *url.URL
@@ -55,13 +61,22 @@ problem. 2: bad configuration.`,
 				return err
 			}
 			writeWarnings(c.ErrOrStderr(), config)
-			if _, err = fmt.Fprintln(c.OutOrStdout(), "configuration is good"); err != nil || !online {
+			if _, err = fmt.Fprintln(c.OutOrStdout(), "configuration is good"); err != nil {
 				return err
+			}
+			if ready {
+				if err := checkReady(c.Context(), c.OutOrStdout(), config); err != nil {
+					return err
+				}
+			}
+			if !online {
+				return nil
 			}
 			return checkOnline(c.Context(), c.OutOrStdout(), config, target)
 		},
 	}
 	c.Flags().BoolVar(&online, "online", false, "also ask Redis, the replicas and the provider")
+	c.Flags().BoolVar(&ready, "ready", false, "also ask the service that runs on this host whether it takes requests")
 	c.Flags().StringVar(&via, "via", "", "address of a protected page, to be asked through the gateway; implies --online")
 	return c
 }
