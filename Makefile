@@ -31,6 +31,7 @@ test: build ## everything, with the race detector: real nginx, Caddy, HAProxy, R
 	CC=$${CC:-$$(command -v gcc || echo cc)} go test -race -v -p 1 -timeout 15m ./... 2>&1 | sed -uE $(PROGRESS)
 	@echo "the session packages again, as the release after this one: it reads two formats"; \
 	go test -tags authsvc_next_format ./session ./session/memstore && go test -tags authsvc_next_format -run Contract ./session/redisstore
+	@echo "examples/compose, read by Compose's own loader"; cd e2e/compose && go test ./...
 	@$(MAKE) --no-print-directory demo CHECK=1
 	@$(MAKE) --no-print-directory flagship USERS=300
 
@@ -48,6 +49,7 @@ check: ## format, vet, staticcheck, vet for other systems, known vulnerabilities
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	GOOS=linux GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx ./nginx/lint
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/authsvc
 	GOOS=darwin GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx ./nginx/lint
 	go mod verify
 	go mod tidy -diff
