@@ -73,6 +73,7 @@ type page struct {
 	Cache        *cache // nil without MicroCache
 	CheckWait    string // CheckTimeout as nginx writes it
 	CheckTotal   string // after that long, no further replica is asked
+	Scheme       string // what visitors came by, as nginx writes it
 
 	ClearForCheck, ClearForEndpoints, ClearForApplication []string
 }
@@ -121,10 +122,14 @@ func newPage(site Site) page {
 		Login:        site.Prefix,
 		CheckWait:    duration(site.CheckTimeout),
 		CheckTotal:   duration(site.CheckTimeout + time.Second),
+		Scheme:       "$scheme",
 
 		ClearForCheck:       without(foreignHeaders, []string{"X-Original-URL", "X-Original-Method"}),
 		ClearForEndpoints:   without(foreignHeaders, []string{"X-Forwarded-Proto", "X-Forwarded-Host"}),
 		ClearForApplication: without(append(without(foreignHeaders, []string{"X-Forwarded-Proto", "X-Forwarded-Host"}), identityHeaders...), site.Headers),
+	}
+	if site.BehindTLS {
+		p.Scheme = "https"
 	}
 	p.Ask = "http://" + p.Name
 	if site.LoginURL != "" {

@@ -24,6 +24,10 @@ type Site struct {
 	// address of Listen speaks TLS.
 	Certificate, CertificateKey string
 
+	// BehindTLS says that TLS ends in front of nginx, which then sees plain HTTP: every visitor came by https,
+	// whatever nginx sees. Not with a Certificate.
+	BehindTLS bool
+
 	// Upstreams are the addresses of the application, over plain HTTP: "host:port" or "unix:/path".
 	// nginx looks host names up once, when it starts. None with LoginOnly.
 	Upstreams []string

@@ -73,6 +73,9 @@ func (s Site) Validate() error {
 			refuse(path.field, path.value, "give an absolute path of letters, digits and . _ @ + -")
 		}
 	}
+	if s.BehindTLS && s.Certificate != "" {
+		refuse("BehindTLS", "true", "leave it out: with a certificate TLS ends here")
+	}
 	for _, list := range []struct {
 		field, what string
 		addresses   []string

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +15,7 @@ import (
 
 func newRenderCommand(s *settings) *cobra.Command {
 	var site nginx.Site
+	var output string
 	command := &cobra.Command{
 		Use:   "render",
 		Short: "Print the nginx configuration of a protected site",
@@ -35,8 +39,8 @@ to the application, without a verdict and without identity headers. The file say
 --allowed-group, --allowed-email and --allowed-email-domain narrow who may pass at this site, each further;
 whoever else is signed in gets 403.
 
-WebSocket works in every form. An https public_url without --certificate renders plain HTTP on port 80, which is
-right where TLS ends in front of nginx.`,
+WebSocket works in every form. An https public_url without --certificate renders plain HTTP on port 80, and takes
+it that TLS ends in front of nginx: visitors came by https, whatever nginx sees (--behind-tls).`,
 		Example: `  # an application, and the login at the same host
   authsvc nginx render --server-name app.example.com --upstream 127.0.0.1:3000 \
     --replica 127.0.0.1:4180 --replica 10.0.0.2:4180 > /etc/nginx/conf.d/app.conf
@@ -58,7 +62,15 @@ right where TLS ends in front of nginx.`,
   authsvc nginx render --config /etc/authsvc.yaml --upstream 127.0.0.1:3000 --micro-cache 1s --cors-preflight`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return renderSite(c.OutOrStdout(), c.ErrOrStderr(), s, site)
+			var text bytes.Buffer
+			if err := renderSite(&text, c.ErrOrStderr(), s, site); err != nil {
+				return err
+			}
+			if output != "" {
+				return replaceFile(output, text.Bytes())
+			}
+			_, err := c.OutOrStdout().Write(text.Bytes())
+			return err
 		},
 	}
 	flags := command.Flags()
@@ -76,6 +88,8 @@ right where TLS ends in front of nginx.`,
 	flags.StringSliceVar(&site.AllowedEmailDomains, "allowed-email-domain", nil, "let in only verified addresses of this domain, or with .example.com of those below it; may be repeated")
 	flags.StringVar(&site.Certificate, "certificate", "", "PEM file with the certificate; turns TLS on")
 	flags.StringVar(&site.CertificateKey, "certificate-key", "", "PEM file with its key")
+	flags.BoolVar(&site.BehindTLS, "behind-tls", false, "TLS ends in front of nginx (default with an https public_url and no --certificate)")
+	flags.StringVar(&output, "output", "", "file to write, all at once or not at all; standard output without it")
 	flags.DurationVar(&site.CheckTimeout, "check-timeout", 0, "how long nginx waits for a verdict (default 3s)")
 	flags.DurationVar(&site.MicroCache, "micro-cache", 0, "how long nginx keeps a verdict that lets someone in: 1s to 5s; a logout elsewhere is late by it")
 	flags.StringVar(&site.MicroCachePath, "micro-cache-path", "", "folder for these verdicts, best in memory (default one in /run)")
@@ -107,11 +121,26 @@ func renderSite(stdout, stderr io.Writer, s *settings, site nginx.Site) error {
 	return nginx.Render(stdout, site)
 }
 
+// replaceFile writes a file that others read, who find the old text or the new one. nginx may be another user.
+func replaceFile(name string, text []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(name), ".render-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // there is none where it has become name
+	_, err = file.Write(text)
+	if err := errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), name)
+}
+
 // siteFlags names the flag of each field of a site.
 var siteFlags = map[string]string{
 	"ServerName": "--server-name", "Listen": "--listen", "Upstreams": "--upstream", "Replicas": "--replica",
 	"Prefix": "--prefix", "LoginURL": "--login-url", "CookieName": "--cookie-name", "Headers": "--header",
 	"CheckTimeout": "--check-timeout", "Certificate": "--certificate", "CertificateKey": "--certificate-key",
+	"BehindTLS":     "--behind-tls",
 	"AllowedGroups": "--allowed-group", "AllowedEmails": "--allowed-email", "AllowedEmailDomains": "--allowed-email-domain",
 	"MicroCache": "--micro-cache", "MicroCachePath": "--micro-cache-path", "CORSPreflight": "--cors-preflight",
 }

@@ -43,6 +43,7 @@ func fillSite(site *nginx.Site, config *authsvc.Config) (problems, warnings []er
 	if port := public.Port(); site.Listen == nil && port != "" && endsHere {
 		site.Listen = []string{port}
 	}
+	site.BehindTLS = site.BehindTLS || public.Scheme == "https" && site.Certificate == ""
 	if site.Prefix == "" && site.LoginURL == "" {
 		site.Prefix = public.EscapedPath()
 	}
