@@ -11,7 +11,7 @@ SESSIONS ?= 1000000
 # Of what go test -v prints: the end of each test, and whatever a test says, below its name.
 PROGRESS := -e '/^=== /{h;d;}' -e '/^PASS$$/d' -e '/^ +--- PASS/d' -e '/^( *--- |ok |FAIL|\?)/b' -e 'x;/./p;s/.*//;x'
 
-.PHONY: help build demo test flagship scale check fuzz
+.PHONY: help build demo test test-traefik flagship scale check fuzz
 
 help: ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,11 @@ test: build ## everything, with the race detector: real nginx, Caddy, HAProxy, R
 	@echo "examples/compose, read by Compose's own loader"; cd e2e/compose && go test ./...
 	@$(MAKE) --no-print-directory demo CHECK=1
 	@$(MAKE) --no-print-directory flagship USERS=300
+
+test-traefik: ## the gateways' cases through Traefik, which is built first: 15 minutes and 3 GB of memory the first time
+	@$(INSTALL) redis-server
+	cd e2e/traefik && go build -o $(CURDIR)/bin/traefik github.com/traefik/traefik/v3/cmd/traefik
+	@set -o pipefail; go test -v -timeout 15m -run '^TestGateways(Confused)?$$/^traefik' ./e2e -args -traefik $(CURDIR)/bin/traefik 2>&1 | sed -uE $(PROGRESS)
 
 flagship: build ## USERS=15000 people against three replicas while things go wrong, the incumbent's figures beside it
 	@$(INSTALL) nginx redis-server

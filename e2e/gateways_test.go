@@ -31,7 +31,10 @@ type gateway struct {
 
 // gatewayDiffers is what a gateway does in another way than the others. Nothing of it lets anybody in.
 type gatewayDiffers struct {
-	says words // its own pages and texts, the same for whoever asks; zero: those of authsvc
+	says            words // its own pages and texts, the same for whoever asks; zero: those of authsvc
+	passesOurCookie bool  // to the application, as it cannot take one out of several
+	narrowsByRules  bool  // who may stands in the replicas' rules, as its check has no query of its own
+	obeysConnection bool  // takes out what a visitor's Connection lists, the cookie too: RFC 9110, section 7.6.1
 }
 
 // words are titles of pages, and the text of a 401.
@@ -49,6 +52,21 @@ var gateways = []gateway{
 			"BIND="+address, "CHECK="+nginxtest.FreeAddress(t), "REPLICA_1="+replicas[0], "REPLICA_2="+replicas[1], "APP="+app, "RESTRICT="+restrict,
 			"LUA="+haproxyScript)
 	}, gatewayDiffers{}},
+}
+
+// moveExample copies a file, and puts other texts in the place of some, each of which stands there once.
+func moveExample(t *testing.T, from, to string, texts map[string]string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	check(t, err)
+	var pairs []string
+	for old, text := range texts {
+		if n := strings.Count(string(content), old); n != 1 {
+			t.Fatalf("%s: %q stands there %d times, want once", from, old, n)
+		}
+		pairs = append(pairs, old, text)
+	}
+	check(t, os.WriteFile(to, []byte(strings.NewReplacer(pairs...).Replace(string(content))), 0o600))
 }
 
 // startRenderedNginx runs nginx with what the program renders.
@@ -118,7 +136,6 @@ func startGateway(t *testing.T, address, name string, args []string, environ ...
 // fleet is two replicas with the sign-in below /oauth2, behind a gateway, and a backend that tells what comes through.
 type fleet struct {
 	*stack
-	gatewayDiffers
 	t          *testing.T // of the subtest under way
 	backend    *backend
 	restricted string // the address of a second gateway, at which only the group root may
@@ -141,20 +158,33 @@ func newFleet(t *testing.T, g gateway) *fleet {
 	}})
 	s.settings["public_url"] = s.url + "/oauth2"
 	s.settings["session.cache_ttl"] = "0" // so that a store that is down shows at once
-	f := &fleet{stack: s, gatewayDiffers: g.gatewayDiffers, t: t, backend: newBackend(t), restricted: nginxtest.FreeAddress(t)}
-	var replicas []string
-	for range 2 {
-		r := newReplica(t, s.settings)
+	s.gatewayDiffers = g.gatewayDiffers
+	f := &fleet{stack: s, t: t, backend: newBackend(t), restricted: nginxtest.FreeAddress(t)}
+	app := f.backend.Listener.Addr().String()
+	replicas := s.addReplicas(2)
+	g.start(t, s.site, replicas, app, "?")
+	if !g.narrowsByRules {
+		g.start(t, f.restricted, replicas, app, "?allowed_groups=root")
+		return f
+	}
+	s.settings["rules"] = `[{"name": "root", "groups": ["root"]}]`
+	g.start(t, f.restricted, s.addReplicas(2), app, "?")
+	s.replicas = s.replicas[:2] // of the site
+	return f
+}
+
+// addReplicas starts replicas with the stack's settings, and returns their addresses when they are ready.
+func (s *stack) addReplicas(n int) (addresses []string) {
+	s.t.Helper()
+	for range n {
+		r := newReplica(s.t, s.settings)
 		s.replicas = append(s.replicas, r)
-		replicas = append(replicas, r.address)
+		addresses = append(addresses, r.address)
 	}
 	for _, r := range s.replicas {
 		r.awaitReady()
 	}
-	app := f.backend.Listener.Addr().String()
-	g.start(t, s.site, replicas, app, "?")
-	g.start(t, f.restricted, replicas, app, "?allowed_groups=root")
-	return f
+	return addresses
 }
 
 // answered is an answer, and what the backend saw of the request.
@@ -282,8 +312,12 @@ func (f *fleet) signedIn(session string) {
 		if saw.Method != method || saw.URI != "/a?b=c" || saw.Body != len(text) {
 			f.t.Errorf("%s: the application saw %+v", method, saw)
 		}
-		if got := saw.Header["Cookie"]; len(got) != 1 || got[0] != "a=b; myauthsvc=c; d=e" {
-			f.t.Errorf("%s: the application saw the cookies %q", method, got)
+		want := "a=b; myauthsvc=c; d=e"
+		if f.passesOurCookie {
+			want = strings.TrimPrefix(session, "Cookie: ")
+		}
+		if got := saw.Header["Cookie"]; len(got) != 1 || got[0] != want {
+			f.t.Errorf("%s: the application saw the cookies %q, want %q", method, got, want)
 		}
 		saw.isAlice(f.t)
 	}
@@ -394,6 +428,10 @@ func (f *fleet) forgedAddress(session string) {
 func (f *fleet) connectionLists(session string) {
 	for _, list := range []string{"X-Auth-Request-User, X-Auth-Request-Groups", "close, X-Auth-Request-Email", "cookie", "X-Forwarded-Uri, X-Forwarded-Host, X-Forwarded-Proto, X-Forwarded-Method", "x-auth-request-user"} {
 		a := f.send(f.site, "GET", "/a", []string{session, "Connection: " + list}, "")
+		if f.obeysConnection && list == "cookie" {
+			a.is(f.t, http.StatusUnauthorized, false)
+			continue
+		}
 		a.is(f.t, http.StatusOK, true)
 		a.seen[0].isAlice(f.t)
 		f.send(f.site, "GET", "/a", append([]string{"Connection: " + list}, pageHeaders...), "").leadsTo(f.t, f, "/a")
