@@ -31,6 +31,9 @@ var errUntrustedPeer = errors.New("the asked request is unknown: the peer is not
 
 // verdict says whether the request's browser may pass. It knows no gateway.
 func (s *Service) verdict(r *http.Request, site *site, q question) decision {
+	if q.nowhere {
+		return s.refuseNowhere(r, site)
+	}
 	m, n := site.rules.match(q.asked, q.unknown == nil), parseNarrowing(q.query)
 	s.logMatch(r, m)
 	if m.isPublic() {
@@ -41,9 +44,6 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
 	defer cancel()
 	d, tokens := s.identify(ctx, site, r)
-	if d.Outcome == Allow && q.nowhere {
-		return decision{Outcome: Deny, Reason: "request_unknown", Session: d.Session}
-	}
 	stale := d.stale
 	if d.Outcome == Allow && !stale { // the store would not answer
 		if err := site.sessions.Touch(ctx, *d.Session); err != nil {
@@ -76,6 +76,18 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 // withoutIdentity gives every identity header the empty value, so that a copy that the client forged is overwritten.
 func (site *site) withoutIdentity(d decision) decision {
 	d.Identity = make([]string, len(site.headers))
+	return d
+}
+
+// refuseNowhere is the verdict where nobody can tell which site is asked for: whoever is signed in at the main one may not pass, and whoever is not
+// may sign in there.
+func (s *Service) refuseNowhere(r *http.Request, main *site) decision {
+	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
+	defer cancel()
+	d, _ := s.identify(ctx, main, r)
+	if d.Outcome == Allow {
+		return decision{Outcome: Deny, Reason: "request_unknown", Session: d.Session}
+	}
 	return d
 }
 

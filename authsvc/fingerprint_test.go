@@ -71,7 +71,14 @@ func change(t *testing.T, k Key, c *Config) {
 	case reflect.Map:
 		value.Set(reflect.ValueOf(map[string]string{"X-New": "claim"}))
 	case reflect.Slice:
-		if k.Path == driftKeys {
+		switch k.Path {
+		case driftSites:
+			c.Sites = []SiteConfig{{configOfReplica()}}
+			return
+		case "providers":
+			c.Providers[0].Title += "x"
+			return
+		case driftKeys:
 			value.Set(reflect.ValueOf([]Secret{cookieSecret(9)}))
 			return
 		}
@@ -86,6 +93,11 @@ func TestEverySettingIsCompared(t *testing.T) {
 	first := entryOf(t, "first", configOfReplica())
 	for _, k := range keys {
 		c := configOfReplica()
+		first := first
+		if k.Path == "providers" {
+			c.Providers = []Provider{{Name: "a", OIDC: c.OIDC}}
+			first = entryOf(t, "first", c)
+		}
 		change(t, k, c)
 		second := entryOf(t, "second", c)
 		var want []string

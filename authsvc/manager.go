@@ -1,19 +1,24 @@
 package authsvc
 
 import (
-	"fmt"
-
 	"authsvc/session"
 )
 
-// NewManager makes the manager of the sessions that a service of the same configuration and store serves, for commands that look at
-// them from outside. The configuration has been loaded, and so validated.
-func NewManager(c *Config, store Backend) (*session.Manager, error) {
-	keyring, err := session.NewKeyring(c.CookieKeys())
+// NewManagers makes the managers of the sessions that a service of the same configuration and store serves, one for each site, the main one first, for
+// commands that look at them from outside. The configuration has been loaded, and so validated.
+func NewManagers(c *Config, store Backend) ([]*session.Manager, error) {
+	keyring, err := newKeyring(c)
 	if err != nil {
-		return nil, fmt.Errorf("cookie.secret: %w", err)
+		return nil, err
 	}
-	return newManager(mainSite, c, store, keyring), nil
+	return newManagers(c, store, keyring), nil
+}
+
+func newManagers(c *Config, store Backend, keyring *session.Keyring) (list []*session.Manager) {
+	for name, config := range c.eachSite() {
+		list = append(list, newManager(name, config, store, keyring))
+	}
+	return list
 }
 
 func newManager(site string, c *Config, store Backend, keyring *session.Keyring) *session.Manager {

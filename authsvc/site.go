@@ -135,7 +135,26 @@ func (s *site) setReturns(public *url.URL, allowed []string) error {
 		}
 		s.returns.hosts = append(s.returns.hosts, pattern)
 	}
+	s.returns.hosts = append(s.returns.hosts, ownHosts(s.config.Hosts, public.Port())...)
 	return nil
+}
+
+// ownHosts are the hosts of a site as places where its logins may end: at the port that they name, and else at the scheme's own and that of
+// public_url.
+func ownHosts(entries []string, publicPort string) (patterns []hostPattern) {
+	for _, entry := range entries {
+		pattern, err := parseHostPattern(entry)
+		if err != nil {
+			continue // Validate has told
+		}
+		pattern.below = pattern.subdomains
+		patterns = append(patterns, pattern)
+		if pattern.port == "" && publicPort != "" {
+			pattern.port = publicPort
+			patterns = append(patterns, pattern)
+		}
+	}
+	return patterns
 }
 
 func sameSite(word string) http.SameSite {

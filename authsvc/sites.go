@@ -100,11 +100,51 @@ func reachedHost(r *http.Request, trusted bool) string {
 
 // newSites makes the sites of a configuration that has been validated, all with one ring.
 func newSites(c *Config, keyring *session.Keyring, service *Service) (*sites, error) {
-	main, err := newSite(mainSite, c, keyring, service)
-	if err != nil {
-		return nil, err
+	all := &sites{exact: map[string]*site{}}
+	for name, config := range c.eachSite() {
+		site, err := newSite(name, config, keyring, service)
+		if err != nil {
+			return nil, err
+		}
+		all.all = append(all.all, site)
 	}
-	return &sites{main: main, all: []*site{main}}, nil
+	all.main = all.all[0]
+	all.shareOut()
+	return all, nil
+}
+
+// shareOut gives each host to a site: those that sites name, and, unless another one names them, that of a public_url, and of the main site
+// what is below its cookie.domain and where its logins may end. So a plain configuration to which sites are added goes on as before.
+func (all *sites) shareOut() {
+	give := func(host string, site *site) {
+		if suffix, below := strings.CutPrefix(host, "*"); !below {
+			if all.exact[host] == nil {
+				all.exact[host] = site
+			}
+		} else if !slices.ContainsFunc(all.below, func(d domain) bool { return d.suffix == suffix }) {
+			all.below = append(all.below, domain{suffix, site})
+		}
+	}
+	for _, site := range all.all {
+		for _, entry := range site.config.Hosts {
+			host, _ := parseSiteHost(entry)
+			give(host, site)
+		}
+	}
+	for _, site := range all.all {
+		give(withoutPort(site.host), site)
+	}
+	if domain := all.main.config.Cookie.Domain; domain != "" {
+		give(domain, all.main)
+		give("*."+domain, all.main)
+	}
+	for _, pattern := range all.main.returns.hosts {
+		give(pattern.host, all.main)
+		if pattern.subdomains {
+			give("*."+pattern.host, all.main)
+		}
+	}
+	slices.SortStableFunc(all.below, func(a, b domain) int { return len(b.suffix) - len(a.suffix) })
 }
 
 // prefixes are the paths below which the sites have their endpoints.

@@ -91,7 +91,6 @@ func TestValidateTheRest(t *testing.T) {
 		{name: "a rule", change: func(c *Config) { c.Rules = []Rule{{}} }},
 		{name: "no rules", change: func(c *Config) { c.Rules = []Rule{} }},
 		{name: "a bearer", change: func(c *Config) { c.Bearer = []Bearer{{}} }, key: "bearer"},
-		{name: "a site", change: func(c *Config) { c.Sites = []SiteConfig{{}} }, key: "sites"},
 		{name: "cutover", change: func(c *Config) { c.Legacy.Cutover = true }, key: "legacy.cutover"},
 	})
 }

@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -24,11 +26,15 @@ func (c *Config) validateFiles(read fileReader) []Problem {
 	if c.TLS.CertFile != "" && c.TLS.KeyFile != "" {
 		check("tls.cert_file", checkKeyPair(c.TLS.CertFile, c.TLS.KeyFile, read), pair)
 	}
-	if c.OIDC.CAFile != "" {
-		check("oidc.ca_file", checkRoots(c.OIDC.CAFile, read), roots)
-	}
-	if o := c.OIDC; o.ClientKeyFile != "" && (o.ClientAuth == "private_key_jwt" || o.ClientAuth == "mtls") {
-		check("oidc.client_key_file", checkClientKey(o.ClientKeyFile, o.ClientCertFile, read), "name a private key in PEM form, not encrypted, and the certificate that belongs to it")
+	clients := c.clients()
+	for _, at := range slices.Sorted(maps.Keys(clients)) {
+		o := clients[at]
+		if o.CAFile != "" {
+			check(at+".ca_file", checkRoots(o.CAFile, read), roots)
+		}
+		if o.ClientKeyFile != "" && (o.ClientAuth == "private_key_jwt" || o.ClientAuth == "mtls") {
+			check(at+".client_key_file", checkClientKey(o.ClientKeyFile, o.ClientCertFile, read), "name a private key in PEM form, not encrypted, and the certificate that belongs to it")
+		}
 	}
 	_, query, _ := strings.Cut(c.Store.URL.Reveal(), "?")
 	store, err := url.ParseQuery(query)
@@ -42,6 +48,22 @@ func (c *Config) validateFiles(read fileReader) []Problem {
 		check("store.url", checkKeyPair(cert, key, read), pair)
 	}
 	return problems
+}
+
+// clients are those of all sites at their providers, by the keys of their settings. One whose files are the main site's is there once.
+func (c *Config) clients() map[string]OIDC {
+	clients := map[string]OIDC{"oidc": c.OIDC}
+	for i, p := range c.Providers {
+		clients[item("providers", i)] = p.OIDC
+	}
+	for i, site := range c.Sites {
+		for at, o := range site.clients() {
+			if main := clients[at]; o.CAFile != main.CAFile || o.ClientKeyFile != main.ClientKeyFile || o.ClientCertFile != main.ClientCertFile {
+				clients[item("sites", i)+"."+at] = o
+			}
+		}
+	}
+	return clients
 }
 
 func checkKeyPair(certFile, keyFile string, read fileReader) error {

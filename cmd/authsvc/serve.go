@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -201,9 +200,9 @@ func followSecrets(ctx context.Context, s *settings, current *atomic.Pointer[aut
 		switch {
 		case err != nil:
 			seen = nil
-		case sameSecrets(config, current.Load()):
+		case config.SameSecrets(current.Load()):
 			seen, complaint = nil, ""
-		case seen == nil || !sameSecrets(config, seen):
+		case seen == nil || !config.SameSecrets(seen):
 			seen = config
 		default:
 			if err = replaceSecrets(ctx, config, current, service, log); err == nil {
@@ -228,21 +227,19 @@ func followSecrets(ctx context.Context, s *settings, current *atomic.Pointer[aut
 // replaceSecrets puts the secrets of a configuration to use, and nothing else of it: every other change takes a restart. Where it is too early
 // for the cookie secrets, the others need not wait.
 func replaceSecrets(ctx context.Context, config *authsvc.Config, current *atomic.Pointer[authsvc.Config], service *authsvc.Service, log zerolog.Logger) error {
-	next := *current.Load()
-	next.OIDC.ClientSecret, next.Cookie.Secret = config.OIDC.ClientSecret, config.Cookie.Secret
-	next.Store.Password, next.AdminToken = config.Store.Password, config.AdminToken
-	refused := service.ReplaceSecrets(ctx, &next)
+	next := current.Load().WithSecretsOf(config)
+	refused := service.ReplaceSecrets(ctx, next)
 	if early, _ := tooEarly(refused); early {
-		if next.Cookie.Secret = current.Load().Cookie.Secret; sameSecrets(&next, current.Load()) {
+		if next.Cookie.Secret = current.Load().Cookie.Secret; next.SameSecrets(current.Load()) {
 			return refused
 		}
-		if err := service.ReplaceSecrets(ctx, &next); err != nil {
+		if err := service.ReplaceSecrets(ctx, next); err != nil {
 			return errors.Join(refused, err)
 		}
 	} else if refused != nil {
 		return refused
 	}
-	current.Store(&next)
+	current.Store(next)
 	log.Info().Msg("secrets replaced")
 	return refused
 }
@@ -260,11 +257,6 @@ func tooEarly(err error) (early bool, news string) {
 		return false, ""
 	}
 	return false, err.Error()
-}
-
-func sameSecrets(a, b *authsvc.Config) bool {
-	return a.OIDC.ClientSecret == b.OIDC.ClientSecret && slices.Equal(a.Cookie.Secret, b.Cookie.Secret) &&
-		a.Store.Password == b.Store.Password && a.AdminToken == b.AdminToken
 }
 
 // listener is an HTTP server on one address.
