@@ -68,7 +68,7 @@ initContainers:
 containers:
   - name: nginx
     image: {{ .Values.sidecar.nginx.image | quote }}
-    command: [nginx, -c, /etc/nginx/authsvc/nginx.conf, -g, daemon off;]
+    command: [nginx, -e, stderr, -c, /etc/nginx/authsvc/nginx.conf, -g, daemon off;]
     ports:
       - name: http
         containerPort: {{ ternary 8443 8080 (ne .Values.sidecar.tlsSecret "") }}
