@@ -23,7 +23,7 @@ import (
 func configText(t *testing.T, r rendering) string {
 	t.Helper()
 	for _, file := range all[*corev1.ConfigMap](r) {
-		if file.Name == fullname {
+		if file.Name == r.fullname {
 			return file.Data["authsvc.yaml"]
 		}
 	}
@@ -135,6 +135,10 @@ func volumeFiles(t *testing.T, r rendering, volume corev1.Volume) map[string]str
 				maps.Copy(files, object.Data)
 			}
 		}
+	case volume.Secret != nil:
+		for _, key := range []string{"cookie-secret", "client-secret"} {
+			files[key] = operators(key)
+		}
 	case volume.Projected != nil:
 		for _, source := range volume.Projected.Sources {
 			for _, item := range source.Secret.Items {
@@ -184,8 +188,9 @@ func mkdir(t *testing.T, path string) {
 func TestConfiguration(t *testing.T) {
 	everyRendering(t, func(t *testing.T, r rendering) {
 		dir := t.TempDir()
-		_, environ := containerHere(t, r, "authsvc", dir)
-		if _, stderr, code := authsvc(t, dir, environ, "check"); code != 0 || stderr != "" {
+		args, environ := containerHere(t, r, "authsvc", dir)
+		args[0] = "check" // for serve
+		if _, stderr, code := authsvc(t, dir, environ, args...); code != 0 || stderr != "" {
 			t.Errorf("check: exit code %d: %s\n%s", code, stderr, configText(t, r))
 		}
 	})

@@ -4,6 +4,7 @@ package kube
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -82,6 +84,33 @@ func TestInstall(t *testing.T) {
 				t.Error("a second install makes another cookie secret")
 			}
 		})
+	}
+}
+
+// TestManifests gives the API what "kubectl apply" of the examples would.
+func TestManifests(t *testing.T) {
+	c := newCluster(t)
+	c.create("/api/v1/namespaces", []byte(restricted))
+	c.customKinds()
+	for name, r := range manifests(t) {
+		for _, object := range r.objects {
+			text, err := yaml.Marshal(object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kind := object.GetObjectKind().GroupVersionKind()
+			plural, _ := apimeta.UnsafeGuessKindToResource(kind)
+			path := fmt.Sprintf("/apis/%s/%s/namespaces/shop/%s", kind.Group, kind.Version, plural.Resource)
+			if kind.Group == "" {
+				path = fmt.Sprintf("/api/%s/namespaces/shop/%s", kind.Version, plural.Resource)
+			}
+			if status, answer := c.ask(http.MethodPost, path+"?dryRun=All&fieldValidation=Strict", text); status != http.StatusCreated {
+				t.Errorf("%s: %s %s: %d %s", name, kind.Kind, meta(object).GetName(), status, answer)
+			}
+		}
+		if status, text := c.ask(http.MethodPost, "/api/v1/namespaces/shop/pods?dryRun=All", podOf(t, one[*appsv1.Deployment](t, r).Spec.Template)); status != http.StatusCreated {
+			t.Errorf("%s: its pod: %d %s", name, status, text)
+		}
 	}
 }
 

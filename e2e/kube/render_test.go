@@ -2,7 +2,6 @@ package kube
 
 import (
 	"bytes"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -24,10 +24,11 @@ const (
 	fullname = "web-authsvc"
 )
 
-// rendering is what the chart makes of some values.
+// rendering is what the chart makes of some values, or the manifests of an example.
 type rendering struct {
-	objects []runtime.Object
-	notes   string
+	fullname string // of what is ours
+	objects  []runtime.Object
+	notes    string
 }
 
 // renderChart renders the chart as "helm install" does, without a cluster. The error is what a person would be told.
@@ -63,6 +64,7 @@ func render(t *testing.T, values map[string]any) rendering {
 		}
 		r.objects = append(r.objects, objects...)
 	}
+	r.fullname = one[*appsv1.Deployment](t, r).Name
 	return r
 }
 
@@ -143,6 +145,25 @@ func hasContent(document []byte) bool {
 	return false
 }
 
+// manifests are the examples without the chart, by their folders and what stands in front.
+func manifests(t *testing.T) map[string]rendering {
+	t.Helper()
+	all := make(map[string]rendering)
+	for _, name := range []string{"ingress-nginx/ingress", "gateway-api/nginx-gateway-fabric", "gateway-api/envoy-gateway"} {
+		folder := filepath.Join("../../examples", filepath.Dir(name))
+		r := rendering{fullname: "authsvc"}
+		for _, file := range []string{"authsvc", filepath.Base(name)} {
+			objects, err := decodeAll(readFile(t, filepath.Join(folder, file+".yaml")))
+			if err != nil {
+				t.Fatalf("%s, %s.yaml: %v", folder, file, err)
+			}
+			r.objects = append(r.objects, objects...)
+		}
+		all[name] = r
+	}
+	return all
+}
+
 func readFile(t *testing.T, path string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -150,9 +171,4 @@ func readFile(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	return text
-}
-
-// name is how a test calls an object.
-func name(object runtime.Object) string {
-	return fmt.Sprintf("%s %s", object.GetObjectKind().GroupVersionKind().Kind, meta(object).GetName())
 }

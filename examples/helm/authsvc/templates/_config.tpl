@@ -12,7 +12,7 @@
 {{- else if not .Values.trustedProxies }}
 {{- fail "trustedProxies: is missing; list the networks of the gateway's pods, such as 10.244.0.0/16" }}
 {{- end }}
-{{- if and (gt (int .Values.replicas) 1) (not .Values.storeURL.existingSecret) }}
+{{- if and (or .Values.autoscaling.enabled (gt (int .Values.replicas) 1)) (not .Values.storeURL.existingSecret) }}
 {{- $_ := required "config.store.url: is missing; write the Redis that all replicas share, such as redis://redis:6379/0, or name a Secret in storeURL.existingSecret" (.Values.config.store).url }}
 {{- end }}
 {{- if and .Values.storeURL.existingSecret (.Values.config.store).url }}

@@ -1,6 +1,7 @@
 {{- /* nginx' own file; the site beside it is rendered by authsvc itself, from its configuration, whenever a pod starts. */}}
 {{- define "authsvc.nginx" -}}
 worker_processes 2;
+worker_shutdown_timeout {{ .Values.shutdown.timeoutSeconds }}s;
 pid /tmp/nginx.pid;
 error_log stderr warn;
 events {
