@@ -15,13 +15,16 @@ type middleware struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
 	Spec              struct {
-		ForwardAuth struct {
+		ForwardAuth *struct {
 			Address                  string   `json:"address"`
 			TrustForwardHeader       *bool    `json:"trustForwardHeader"`
 			AuthResponseHeaders      []string `json:"authResponseHeaders"`
 			AuthResponseHeadersRegex string   `json:"authResponseHeadersRegex"`
 			MaxResponseBodySize      *int64   `json:"maxResponseBodySize"`
 		} `json:"forwardAuth"`
+		Headers *struct {
+			CustomRequestHeaders map[string]string `json:"customRequestHeaders"`
+		} `json:"headers"`
 	} `json:"spec"`
 }
 
@@ -34,6 +37,7 @@ type ingressRoute struct {
 		Routes      []struct {
 			Kind        string          `json:"kind"`
 			Match       string          `json:"match"`
+			Priority    int             `json:"priority"`
 			Middlewares []reference     `json:"middlewares"`
 			Services    []traefikTarget `json:"services"`
 		} `json:"routes"`

@@ -27,7 +27,7 @@ func forwarded(t *testing.T, file string) map[string][]string {
 	t.Helper()
 	headers := map[string][]string{
 		"ingress-nginx": strings.Split(ingress(t, through(t, file, "ingress-nginx"), fullname+"-application").Annotations[annotation+"auth-response-headers"], ","),
-		"traefik":       one[*middleware](t, through(t, file, "traefik")).Spec.ForwardAuth.AuthResponseHeaders,
+		"traefik":       forwardAuth(t, through(t, file, "traefik")).Spec.ForwardAuth.AuthResponseHeaders,
 		"envoy-gateway": one[*securityPolicy](t, through(t, file, "envoy-gateway")).Spec.ExtAuth.HTTP.HeadersToBackend,
 	}
 	for _, set := range regexp.MustCompile(`(?m)^proxy_set_header (\S+) \$web_authsvc_`).FindAllStringSubmatch(snippets(t, through(t, file, "gateway-api"))["http.server.location"], -1) {
@@ -44,6 +44,18 @@ func ingress(t *testing.T, r rendering, name string) *networkingv1.Ingress {
 		}
 	}
 	t.Fatalf("no Ingress %s", name)
+	return nil
+}
+
+// forwardAuth is the Middleware that asks.
+func forwardAuth(t *testing.T, r rendering) *middleware {
+	t.Helper()
+	for _, object := range all[*middleware](r) {
+		if object.Spec.ForwardAuth != nil {
+			return object
+		}
+	}
+	t.Fatal("no Middleware asks")
 	return nil
 }
 
@@ -153,16 +165,30 @@ func TestTheApplicationIsProtected(t *testing.T) {
 	}
 
 	r = through(t, "everything", "traefik")
-	forward := one[*middleware](t, r).Spec.ForwardAuth
+	forward := forwardAuth(t, r).Spec.ForwardAuth
 	asks(t, r, forward.Address, "/oauth2/forward")
 	if *forward.TrustForwardHeader {
 		t.Error("traefik takes a visitor's word")
 	}
+	there := make(map[string]bool)
+	for _, object := range all[*middleware](r) {
+		there[object.Name] = true
+	}
 	for _, route := range all[*ingressRoute](r) {
-		rule := route.Spec.Routes[0]
-		protected := len(rule.Middlewares) == 1 && rule.Middlewares[0].Name == fullname
-		if protected != (rule.Services[0].Name == "app") || protected && rule.Match != "Host(`"+host+"`)" {
-			t.Errorf("traefik: %+v", rule)
+		for _, rule := range route.Spec.Routes {
+			last := rule.Middlewares[len(rule.Middlewares)-1].Name
+			if protected := last == fullname; protected != (rule.Services[0].Name == "app") || protected && !strings.HasPrefix(rule.Match, "Host(`"+host+"`)") {
+				t.Errorf("traefik: %+v", rule)
+			}
+			tunnels := !slices.ContainsFunc(rule.Middlewares, func(m reference) bool { return m.Name == fullname+"-no-tunnel" })
+			if last == fullname && tunnels != strings.Contains(rule.Match, "websocket") {
+				t.Errorf("traefik: what lets connections be taken over: %+v", rule)
+			}
+			for _, m := range rule.Middlewares {
+				if !there[m.Name] {
+					t.Errorf("traefik: no Middleware %s", m.Name)
+				}
+			}
 		}
 	}
 
@@ -194,12 +220,12 @@ func TestTheApplicationIsProtected(t *testing.T) {
 // TestTraefikStripsEverySpelling: Traefik takes away what matches this before it copies what authsvc says. The spellings are those of
 // CVE-2025-64484; an application may read each of them as ours.
 func TestTraefikStripsEverySpelling(t *testing.T) {
-	values := valuesOf(t, "traefik", map[string]any{"config.headers": map[string]any{"Remote-User": "sub"}})
-	strips := regexp.MustCompile(one[*middleware](t, render(t, values)).Spec.ForwardAuth.AuthResponseHeadersRegex)
+	strips := regexp.MustCompile(forwardAuth(t, render(t, valueFiles(t)["traefik"])).Spec.ForwardAuth.AuthResponseHeadersRegex)
 	for name, want := range map[string]bool{
-		"X-Auth-Request-User": true, "X_auth_request_user": true, "X.auth.request.user": true, "X-Auth_request.Email": true,
+		"X-Auth-Request-User": true, "X_auth_request_user": true, "X.auth.request.user": true, "X-Auth_request.email": true,
 		"X-Auth-Request-Access-Token": true, "Remote-User": true, "Remote_user": true, "Remote.user": true,
-		"X-Auth": false, "Cookie": false, "X-Remote-User": false, "Remote-Users": false, "Authorization": false,
+		"X-Forwarded-User": true, "X-Forwarded-Uri": true, "X-Original-Url": true, "Forwarded": true,
+		"X-Auth": false, "Cookie": false, "X-Remote-User": false, "X-Forwarded-For": false, "X-Forwarded-Host": false, "Authorization": false,
 	} {
 		if strips.MatchString(name) != want {
 			t.Errorf("%s is taken away: %v, want %v", name, !want, want)

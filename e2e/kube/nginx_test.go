@@ -182,6 +182,9 @@ func verdictCases(t *testing.T, gate string) {
 	if answer, saw := ask(t, gate, "http://app.example.com/status/500", "Cookie: session=200"); answer.StatusCode != 500 || saw == nil {
 		t.Errorf("the application's own 500 comes as %d", answer.StatusCode)
 	}
+	if _, saw := ask(t, gate, page, "Cookie: session=200", "Upgrade: WebSocket"); saw == nil {
+		t.Error("WebSocket does not pass")
+	}
 	for _, test := range []struct {
 		name   string
 		lines  []string
@@ -194,6 +197,7 @@ func verdictCases(t *testing.T, gate string) {
 		{"signed out, a forged address", []string{navigate, "X-Original-Url: https://evil.example/", "X-Forwarded-Host: evil.example"}, 302, "Location", "https://login.example.com/start?rd=http://app.example.com/page?a=b&c=d"},
 		{"may not", []string{navigate, "Cookie: session=403"}, 403, "Location", ""},
 		{"nobody can tell", []string{navigate, "Cookie: session=503"}, 503, "Retry-After", "5"},
+		{"a tunnel", []string{"Cookie: session=200", "Upgrade: h2c"}, 400, "Location", ""},
 	} {
 		answer, saw := ask(t, gate, page, test.lines...)
 		if answer.StatusCode != test.status || answer.Header.Get(test.header) != test.want || saw != nil {
@@ -255,6 +259,11 @@ server {
 	}
 	if answer, saw := ask(t, gate, "http://app.example.com/status/500", "Cookie: session=200"); answer.StatusCode != 500 || saw == nil {
 		t.Errorf("the application's own 500 comes as %d", answer.StatusCode)
+	}
+	for protocol, want := range map[string]int{"h2c": 400, "websocket": 200} {
+		if answer, _ := ask(t, gate, "http://app.example.com/", "Cookie: session=200", "Upgrade: "+protocol); answer.StatusCode != want {
+			t.Errorf("Upgrade: %s: %d, want %d", protocol, answer.StatusCode, want)
+		}
 	}
 }
 
