@@ -30,6 +30,7 @@ var update = flag.Bool("update", false, "write rendered files anew")
 type nginxExample struct {
 	*stack
 	cookie string          // the session's
+	plain  string          // where nginx sends people on from
 	way    *http.Transport // of browsers, to which the hosts of the example are real
 }
 
@@ -80,9 +81,12 @@ func startNginxExample(t *testing.T, x exampleFiles) *nginxExample {
 	certFile, keyFile := filepath.Join(dir, "site.pem"), filepath.Join(dir, "site.key")
 	replace(t, certFile, certificate)
 	replace(t, keyFile, key)
-	gate := nginxtest.FreeAddress(t)
+	gate, plain := nginxtest.FreeAddress(t), nginxtest.FreeAddress(t)
 	_, withTLS, _ := strings.Cut(x.listen, " ")
 	here := map[string]string{"listen " + x.listen + ";": strings.TrimSpace("listen "+gate+" "+withTLS) + ";"}
+	if withTLS != "" {
+		here["listen 80;"] = "listen " + plain + ";"
+	}
 	for _, address := range x.replicas {
 		r := x.start(s, address)
 		s.replicas = append(s.replicas, r)
@@ -124,7 +128,7 @@ func startNginxExample(t *testing.T, x exampleFiles) *nginxExample {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}
 	t.Cleanup(way.CloseIdleConnections)
-	return &nginxExample{s, x.cookie, way}
+	return &nginxExample{s, x.cookie, plain, way}
 }
 
 // exampleSettings are what a folder's configuration leaves to the machine: secrets.
@@ -146,6 +150,18 @@ func (x *nginxExample) visitor(name string) *visitor {
 	jar, err := cookiejar.New(nil)
 	check(x.t, err)
 	return &visitor{x.stack, name, &http.Client{Jar: jar, Transport: x.way, Timeout: patience, CheckRedirect: follow(0)}}
+}
+
+// redirects checks that a host over plain HTTP sends a browser on to its page over TLS.
+func (x *nginxExample) redirects(host string) {
+	x.t.Helper()
+	request, err := http.NewRequestWithContext(x.t.Context(), http.MethodGet, "http://"+x.plain+"/a?b=c", nil)
+	check(x.t, err)
+	request.Host = host
+	answer, err := exchange(direct, request)
+	if err != nil || answer.status != http.StatusMovedPermanently || answer.header.Get("Location") != "https://"+host+"/a?b=c" {
+		x.t.Errorf("http://%s: %s, %v", host, answer, err)
+	}
 }
 
 // passes asks for a page with nothing but a cookie, and tells who the application says is there; "" if it was not asked.
@@ -175,6 +191,7 @@ func TestExampleNginx(t *testing.T) {
 	x := startNginxExample(t, nginxFiles("nginx", "app", "__Host-authsvc", []string{"app.example.com"}, map[string]map[string]http.Handler{
 		"app.conf": {"127.0.0.1:3000": exampleApplication("app")},
 	}))
+	x.redirects("app.example.com")
 	alice := x.visitor("alice")
 	if answer, err := alice.send(http.MethodGet, "/data", http.Header{"Sec-Fetch-Mode": {"cors"}}); err != nil || answer.status != http.StatusUnauthorized {
 		t.Errorf("a script that is signed out: %s, %v", answer, err)
@@ -202,6 +219,9 @@ func TestExampleNginxCentral(t *testing.T) {
 		"wiki.conf":  {"127.0.0.1:3000": exampleApplication("wiki")},
 		"chat.conf":  {"127.0.0.1:3001": exampleApplication("chat")},
 	}))
+	for _, host := range []string{"login.example.com", "wiki.example.com", "chat.example.com"} {
+		x.redirects(host)
+	}
 	alice := x.visitor("alice")
 	answer, err := alice.send(http.MethodGet, wiki+"/page?a=b&c=d", nil)
 	if want := login + "/start?rd=" + url.QueryEscape(wiki+"/page?a=b&c=d"); err != nil || answer.status != http.StatusFound || answer.header.Get("Location") != want {

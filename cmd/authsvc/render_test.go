@@ -80,7 +80,7 @@ func TestRenderRefuses(t *testing.T) {
 		"any port":          {render, variables("AUTHSVC_LISTEN=127.0.0.1:0"), `--replica: "127.0.0.1:0"; `},
 		"systemd":           {render, variables("AUTHSVC_LISTEN=systemd"), "--replica: give at least one "},
 		"TLS in two places": {render + certificateFlags + " --behind-tls", variables(), "--behind-tls: "},
-		"replica over TLS":  {render, overTLS, "tls.cert_file: replicas over TLS cannot be rendered yet; "},
+		"replica over TLS":  {render, overTLS, "--replica-ca: give the PEM file "},
 	} {
 		got := call(t, row.args, row.environ...)
 		if got.code != 2 || got.stdout != "" || !strings.HasPrefix(got.stderr, row.want) {
@@ -89,6 +89,10 @@ func TestRenderRefuses(t *testing.T) {
 	}
 	if got := call(t, render+" --replica 127.0.0.1:4182", overTLS...); got.code != 0 {
 		t.Errorf("a plain listener beside the one with TLS: got %+v", got)
+	}
+	got := call(t, render+" --replica-ca /etc/ssl/internal.pem --replica-name auth.internal", overTLS...)
+	if got.code != 0 || !strings.Contains(got.stdout, "proxy_pass https://") || !strings.Contains(got.stdout, "proxy_ssl_name auth.internal;") {
+		t.Errorf("a replica over TLS: got %+v", got)
 	}
 }
 
@@ -194,7 +198,7 @@ func TestRenderTellsEverything(t *testing.T) {
 			"--server-name: ", "--replica: ", "--upstream: ", "--login-url: ", "--micro-cache: ", "--cors-preflight: "}},
 		"configuration and flags": {" --upstream x --micro-cache 9s", variables("AUTHSVC_LISTEN=nowhere"), []string{"--upstream: ", "--micro-cache: ", "AUTHSVC_LISTEN: "}},
 		"beyond the domain": {" --server-name wiki.example.org", central("AUTHSVC_TLS_CERT_FILE="+certFile, "AUTHSVC_TLS_KEY_FILE="+keyFile), []string{
-			`--server-name: "wiki.example.org"; `, "tls.cert_file: ", "--upstream: "}},
+			`--server-name: "wiki.example.org"; `, "--upstream: ", "--replica-ca: ", "--replica-name: "}},
 		"the domain's look-alike": {" --server-name wikiexample.com --upstream 127.0.0.1:3000", central(), []string{"--server-name: "}},
 		"no domain":               {" --server-name wiki.example.com --upstream 127.0.0.1:3000 --login-url https://app.example.com", variables(), []string{"cookie.domain: "}},
 		"login host elsewhere":    {" --login-only --server-name wiki.example.com", central(), []string{"--server-name: "}},
