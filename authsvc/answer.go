@@ -34,7 +34,7 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, d dialect, site
 		}
 		w.WriteHeader(http.StatusOK)
 	case Login:
-		h["X-Auth-Login-Url"] = []string{site.loginURL(a.url())}
+		h["X-Auth-Login-Url"] = []string{s.loginURLFor(site, v, a)}
 		w.WriteHeader(http.StatusUnauthorized)
 	case Deny:
 		w.WriteHeader(http.StatusForbidden)
@@ -49,9 +49,9 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, d dialect, site
 func (s *Service) answerPerson(w http.ResponseWriter, r *http.Request, site *site, v decision, a asked) {
 	switch v.Outcome {
 	case Login:
-		redirect(w, http.StatusFound, site.loginURL(a.url()))
+		redirect(w, http.StatusFound, s.loginURLFor(site, v, a))
 	case Deny:
-		page := pages.Page{Kind: pages.NotAllowed, Action: site.loginURL(a.url())}
+		page := pages.Page{Kind: pages.NotAllowed, Action: site.loginURL(a.url(), maxLoginURL)}
 		if a.Scheme+"://"+a.Host == site.origin { // a form of another origin would be refused
 			page.SignOut = site.prefix + "/logout"
 			if meta, err := site.provider.ready(); err == nil && meta.EndSession != "" {

@@ -156,6 +156,9 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result st
 	token, err := s.redeem(ctx, r, site, meta, login, a, response.code)
 	if err != nil {
 		claim.abandon(ctx)
+		if errors.Is(err, errDemand) {
+			return loginRestarted, s.stepUpFailed(w, site, a, err)
+		}
 		return "", err
 	}
 	claim.publish(ctx, token)
@@ -265,6 +268,9 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 	if !site.rules.couldAdmit(&newcomer) {
 		return session.Token{}, &pageError{http.StatusForbidden, pages.Page{Kind: pages.NotAllowed, Action: again}, "rules", nil}
 	}
+	if err := a.demand.check(id, s.store.Now()); err != nil {
+		return session.Token{}, err
+	}
 	token, made, err := site.sessions.Begin(ctx, newcomer, tokens)
 	if errors.Is(err, session.ErrTooLarge) {
 		return session.Token{}, providerError(fmt.Errorf("%w: %w", errProviderAnswer, err), again)
@@ -279,7 +285,7 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 		}
 		return session.Token{}, &pageError{http.StatusForbidden, pages.Page{Kind: pages.AccessDenied, Action: again}, "signed_out_meanwhile", nil}
 	}
-	token, err = s.replaceFormer(ctx, r, site, login, a.Former, token, made)
+	token, err = s.replaceFormer(ctx, r, site, login, a, token, made)
 	if err == nil && token.ID() == made.ID {
 		err = site.sessions.KeepNewest(ctx, made)
 	}
@@ -292,10 +298,10 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 
 // replaceFormer ends what the new session replaces: the one that the browser had when the login began, and any that it shows beside another
 // genuine one, which would make both worthless. It returns the token that the browser gets.
-func (s *Service) replaceFormer(ctx context.Context, r *http.Request, site *site, login session.Token, former session.ID, token session.Token, made session.Session) (session.Token, error) {
+func (s *Service) replaceFormer(ctx context.Context, r *http.Request, site *site, login session.Token, a attempt, token session.Token, made session.Session) (session.Token, error) {
 	var replaced []session.ID
-	if !former.IsZero() {
-		replaced = append(replaced, former)
+	if !a.Former.IsZero() {
+		replaced = append(replaced, a.Former)
 	}
 	if shown, err := site.sessionCookie.readAll(site.keyring, site.name, r); err == nil && len(shown) > 1 {
 		for _, token := range shown {
@@ -307,7 +313,7 @@ func (s *Service) replaceFormer(ctx context.Context, r *http.Request, site *site
 			return session.Token{}, err
 		}
 	}
-	return s.settle(ctx, site, login, former, token, made)
+	return s.settle(ctx, site, login, a, token, made)
 }
 
 // finish sends the browser to where its login ends.

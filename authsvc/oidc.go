@@ -60,10 +60,13 @@ func newProvider(c *Config, known *knownProvider, now func() time.Time) *provide
 }
 
 // authorizationRequest has the parameters of a login: code flow (RFC 6749, section 4.1) with PKCE S256 (RFC 7636), whatever
-// discovery says about methods.
-func (p *provider) authorizationRequest(state, nonce, verifier string) url.Values {
+// discovery says about methods. What this login asks for wins over the configured parameters.
+func (p *provider) authorizationRequest(state, nonce, verifier string, asks map[string]string) url.Values {
 	request := url.Values{}
 	for name, value := range p.authParams {
+		request.Set(name, value)
+	}
+	for name, value := range asks {
 		request.Set(name, value)
 	}
 	if p.formPost {
@@ -87,8 +90,8 @@ func (p *provider) authorizationRequest(state, nonce, verifier string) url.Value
 }
 
 // authorizationURL is where a login begins. Where the request is pushed, it asks the provider. Errors: errProviderUnavailable, errProviderAnswer.
-func (p *provider) authorizationURL(ctx context.Context, m *metadata, state, nonce, verifier string) (string, error) {
-	request := p.authorizationRequest(state, nonce, verifier)
+func (p *provider) authorizationURL(ctx context.Context, m *metadata, state, nonce, verifier string, asks map[string]string) (string, error) {
+	request := p.authorizationRequest(state, nonce, verifier, asks)
 	if p.pushes(&m.discoveryDocument) {
 		var err error
 		if request, err = p.push(ctx, m, request); err != nil {

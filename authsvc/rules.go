@@ -94,7 +94,7 @@ func (s *ruleSet) match(a asked, known bool) match {
 			m.refused = reasonUnknown
 			return m
 		}
-		m.request.name = hostName(a.Host)
+		m.request.name = withoutPort(a.Host)
 		if s.paths {
 			var plain bool
 			if m.request.path, plain = normalPath(a.URI); !plain {
@@ -167,14 +167,6 @@ func (s *ruleSet) named(name string) *rule {
 		return nil
 	}
 	return &s.rules[i]
-}
-
-// hostName is a canonical host without its port.
-func hostName(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		return host[:i]
-	}
-	return host
 }
 
 // and is both demands together; ok is false where no login can meet both.

@@ -95,6 +95,9 @@ func (c *ruleCompiler) compile(i int, from *Rule) {
 		return nil
 	}, "write a domain, such as example.com, or *.example.com for all below it")
 	c.entries(i, "acr", from.ACR, checkContext, "write the provider's name for it, without spaces")
+	if len(strings.Join(from.ACR, " ")) > maxContexts {
+		c.report(i, "acr", fmt.Sprintf("has more than %d bytes", maxContexts), "keep the contexts that the provider gives")
+	}
 	if from.MaxAge != 0 && from.MaxAge < minMaxAge {
 		c.report(i, "max_age", formatDuration(from.MaxAge)+" is too short: nobody could come back from the login in time", "write at least "+formatDuration(minMaxAge))
 	}

@@ -179,11 +179,11 @@ func (s *site) startURL(returnTo string) string {
 // maxLoginURL bounds the login URL in the header of a 401, in bytes.
 const maxLoginURL = 3000
 
-// loginURL is startURL for a header: an address that does not fit is shortened.
-func (s *site) loginURL(returnTo string) string {
+// loginURL is startURL for a header, of at most limit bytes: an address that does not fit is shortened.
+func (s *site) loginURL(returnTo string, limit int) string {
 	for {
 		login := s.startURL(returnTo)
-		if len(login) <= maxLoginURL {
+		if len(login) <= limit {
 			return login
 		}
 		short, ok := shorten(returnTo)

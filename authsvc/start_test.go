@@ -86,7 +86,7 @@ func TestAuthParamsReplaceNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, err := p.authorizationURL(t.Context(), meta, "state", "nonce", "verifier")
+	address, err := p.authorizationURL(t.Context(), meta, "state", "nonce", "verifier", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
