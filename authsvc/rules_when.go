@@ -139,12 +139,12 @@ func (c *condition) look(checked *ast.AST) {
 	c.claims = slices.Compact(c.claims)
 }
 
-// holds evaluates the expression. An error means that nobody can tell, such as a claim that is not there or a cost over the bound; it carries
-// no personal data.
+// holds evaluates the expression. An error means that nobody can tell, such as a claim that is not there or a cost over the bound. What it
+// wraps may quote claims, and belongs into no log.
 func (c *condition) holds(q *request, v *viewer) (bool, error) {
 	result, _, err := c.program.Eval(&whenValues{request: *q, viewer: *v})
 	if err != nil {
-		return false, errors.New("the expression has no value")
+		return false, fmt.Errorf("the expression has no value: %w", err)
 	}
 	holds, ok := result.(types.Bool)
 	if !ok {
