@@ -17,6 +17,9 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	if p.tlsBase != "" {
 		methods = append(methods, AuthCertificate)
 	}
+	if p.options.hasMachines() {
+		grants = append(grants, "client_credentials")
+	}
 	document := map[string]any{
 		"issuer":                                         p.options.Issuer,
 		"authorization_endpoint":                         p.URL(Authorize),
@@ -25,6 +28,7 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		"jwks_uri":                                       p.URL(JWKS),
 		"end_session_endpoint":                           p.URL(EndSession),
 		"revocation_endpoint":                            p.URL(Revocation),
+		"introspection_endpoint":                         p.URL(Introspection),
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       []string{"query", "form_post"},
 		"grant_types_supported":                          grants,

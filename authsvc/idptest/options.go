@@ -33,6 +33,8 @@ type Options struct {
 	RefreshTokens RefreshPolicy
 	// RefreshTokenLife bounds each refresh token and is announced as refresh_expires_in; 0: no bound, not announced.
 	RefreshTokenLife time.Duration
+	// OpaqueMachineTokens makes the tokens that clients get for themselves random texts, of which only the introspection endpoint tells.
+	OpaqueMachineTokens bool
 	// NoRotation keeps one refresh token for a grant's life; a refresh then answers without one.
 	NoRotation bool
 	// ClaimsIn says where a person's claims are found.
@@ -80,6 +82,8 @@ type Client struct {
 	BackchannelLogoutURI string
 	// ExtraAudiences are put into the ID token's aud beside the client, which then also gets an azp.
 	ExtraAudiences []string
+	// Audiences are those of the tokens that the client gets for itself; without one it gets none.
+	Audiences []string
 }
 
 // Person can sign in. Empty fields give no claim, apart from EmailVerified, which goes with Email.

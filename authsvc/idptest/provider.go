@@ -17,15 +17,16 @@ type Endpoint string
 
 // The endpoints. A path below the issuer, like "/elsewhere", names what is none of them.
 const (
-	Discovery  Endpoint = "discovery"
-	JWKS       Endpoint = "jwks"
-	Authorize  Endpoint = "authorize"
-	SignIn     Endpoint = "signin" // where the sign-in page's buttons lead
-	Token      Endpoint = "token"
-	Userinfo   Endpoint = "userinfo"
-	EndSession Endpoint = "end_session"
-	Revocation Endpoint = "revocation"
-	Push       Endpoint = "push" // of authorization requests, with Options.Push
+	Discovery     Endpoint = "discovery"
+	JWKS          Endpoint = "jwks"
+	Authorize     Endpoint = "authorize"
+	SignIn        Endpoint = "signin" // where the sign-in page's buttons lead
+	Token         Endpoint = "token"
+	Userinfo      Endpoint = "userinfo"
+	EndSession    Endpoint = "end_session"
+	Revocation    Endpoint = "revocation"
+	Push          Endpoint = "push" // of authorization requests, with Options.Push
+	Introspection Endpoint = "introspection"
 )
 
 // maxBody bounds what the provider reads of a request.
@@ -91,6 +92,7 @@ func New(options Options) (*Provider, error) {
 		"/userinfo":                         {Userinfo, both, p.serveUserinfo},
 		"/end_session":                      {EndSession, both, p.serveEndSession},
 		"/revoke":                           {Revocation, post, p.serveRevocation},
+		"/introspect":                       {Introspection, post, p.serveIntrospection},
 	}
 	for path, route := range p.routes {
 		for member, endpoint := range endpointMembers {

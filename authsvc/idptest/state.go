@@ -72,6 +72,7 @@ type accessToken struct {
 	scopes  []string
 	expires time.Time
 	revoked bool
+	claims  map[string]any // of a client's own token; nil when a person signed in
 }
 
 // Counts tells what grants were asked for one person, or for all.

@@ -10,11 +10,20 @@ import (
 	"time"
 )
 
-// serveToken is the token endpoint (RFC 6749 sections 4.1.3 and 6).
+// serveToken is the token endpoint (RFC 6749 sections 4.1.3, 4.4 and 6).
 func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	form, client, refusal := p.clientRequest(r)
 	if refusal != nil {
 		p.refuseClient(w, r, refusal)
+		return
+	}
+	if form.Get("grant_type") == "client_credentials" {
+		answer, refusal := p.clientCredentials(client)
+		if refusal != nil {
+			p.refuseClient(w, r, refusal)
+			return
+		}
+		writeJSON(w, http.StatusOK, answer)
 		return
 	}
 	var issue issue
@@ -26,7 +35,7 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	case "":
 		refusal = refuse("invalid_request", "grant_type is missing")
 	default:
-		refusal = refuse("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
+		refusal = refuse("unsupported_grant_type", "grant_type must be authorization_code, refresh_token or client_credentials")
 	}
 	if refusal != nil {
 		p.refuseClient(w, r, refusal)
