@@ -54,7 +54,11 @@ func (s *Service) readyz(w http.ResponseWriter, r *http.Request) {
 		state.Degraded["roster"] = "the other replicas cannot be asked whether they agree; see the log"
 	}
 	for _, p := range s.sites.Load().providers() {
-		if _, err := p.ready(); err != nil {
+		switch _, err := p.ready(); {
+		case err == nil:
+		case p.keysOnly:
+			state.Degraded["bearer"] = "an issuer of bearer tokens could not be discovered yet; see the log"
+		default:
 			state.Degraded["provider"] = "the provider could not be discovered yet; nobody can sign in"
 		}
 	}

@@ -44,7 +44,7 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
 	defer cancel()
 	d, tokens := s.identify(ctx, site, r)
-	stale := d.stale
+	stale, bearer := d.stale, d.bearer
 	if d.Outcome == Allow && !stale { // the store would not answer
 		if err := site.sessions.Touch(ctx, *d.Session); err != nil {
 			s.metrics.touchFailures.Inc() // the session is as valid as before
@@ -54,6 +54,7 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	switch d.Outcome {
 	case Allow:
 		d = decide(m, d.Session, n, s.store.Now())
+		d.bearer = bearer
 	case Login:
 		// Where everyone may pass that is no reason to refuse. A store that does not answer is: nobody can tell whether they are signed in, and an
 		// application would take them for signed out.
@@ -64,8 +65,11 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	if d.Outcome != Allow {
 		return d
 	}
-	if stale {
+	switch {
+	case stale:
 		d.Reason = "session_stale"
+	case bearer:
+		d.Reason = "bearer"
 	}
 	var dropped int
 	d.Identity, dropped = renderIdentity(site.headers, d.Session, tokens, site.groupsClaim, s.store.Now())
@@ -91,15 +95,30 @@ func (s *Service) refuseNowhere(r *http.Request, main *site) decision {
 	return d
 }
 
-// identify is the one place where a credential becomes a session: Allow when there is a live one, else why
-// not.
+// identify is the one place where a credential becomes a session: Allow when there is a live one, else why not. A cookie is judged first, and
+// only one that stands for nobody leaves the matter to a bearer token.
 func (s *Service) identify(ctx context.Context, site *site, r *http.Request) (decision, session.Tokens) {
+	d, tokens := s.identifyBrowser(ctx, site, r)
+	if d.Outcome != Login || d.Reason == reasonDoubled {
+		return d, tokens
+	}
+	if byBearer, tokens, has := site.bearers.identify(ctx, r.Header); has {
+		return byBearer, tokens
+	}
+	return d, tokens
+}
+
+// reasonDoubled is that of two valid cookies: nobody can say whose request it is.
+const reasonDoubled = "cookie_doubled"
+
+// identifyBrowser is identify for what only a browser does: signing in, and looking after its sessions.
+func (s *Service) identifyBrowser(ctx context.Context, site *site, r *http.Request) (decision, session.Tokens) {
 	token, err := site.sessionCookie.read(site.keyring, site.name, r)
 	switch {
 	case errors.Is(err, errNoCookie):
 		return decision{Outcome: Login, Reason: "no_cookie"}, session.Tokens{}
 	case errors.Is(err, errCookieDoubled):
-		return decision{Outcome: Login, Reason: "cookie_doubled"}, session.Tokens{}
+		return decision{Outcome: Login, Reason: reasonDoubled}, session.Tokens{}
 	case errors.Is(err, session.ErrLaterFormat):
 		return decision{Outcome: Unavailable, Reason: "later_format", Err: err}, session.Tokens{}
 	case err != nil:

@@ -190,7 +190,7 @@ func (site *site) checkResponse(meta *metadata, response authorizationResponse, 
 
 // liveSession returns the session that the browser has, or nil when it has none. An error means "cannot tell".
 func (s *Service) liveSession(ctx context.Context, site *site, r *http.Request) (*session.Session, error) {
-	d, _ := s.identify(ctx, site, r)
+	d, _ := s.identifyBrowser(ctx, site, r)
 	if d.Outcome == Unavailable {
 		return nil, d.Err
 	}

@@ -41,7 +41,7 @@ type Config struct {
 	Headers map[string]string `key:"headers" default:"{\"X-Auth-Request-User\":\"sub\",\"X-Auth-Request-Email\":\"email\",\"X-Auth-Request-Preferred-Username\":\"preferred_username\",\"X-Auth-Request-Groups\":\"@groups\"}" merge:"headers" shared:"report" doc:"identity header to claim path, added to the default ones; an empty path removes a header"`
 
 	Rules  []Rule       `key:"rules" shared:"report" doc:"who may pass where; without rules any signed-in user"`
-	Bearer []Bearer     `key:"bearer" later:"true" shared:"report" doc:"issuers whose bearer tokens count"`
+	Bearer []Bearer     `key:"bearer" shared:"report" doc:"issuers whose bearer tokens count, beside the cookie; none: the Authorization header is ignored"`
 	Sites  []SiteConfig `key:"sites" service:"true" shared:"report" doc:"sites besides this one: each has hosts and a public_url, and whatever else differs"`
 
 	Log      Log      `key:"log" service:"true" doc:"logs, to standard error"`
@@ -133,9 +133,11 @@ type Rule struct {
 
 // Bearer is an issuer whose bearer tokens count.
 type Bearer struct {
-	Issuer           string   `key:"issuer" doc:"the issuer"`
-	Audiences        []string `key:"audiences" doc:"audiences that count"`
-	IntrospectionURL string   `key:"introspection_url" doc:"RFC 7662 endpoint for opaque tokens"`
+	Issuer           string   `key:"issuer" doc:"the issuer, exactly as its discovery document says it; required"`
+	Audiences        []string `key:"audiences" doc:"the audiences that count: one of them in aud, or in azp where the token is not of type at+jwt; required"`
+	IntrospectionURL string   `key:"introspection_url" doc:"RFC 7662 endpoint of the issuer, for tokens that are no JWT"`
+	ClientID         string   `key:"client_id" doc:"our client at introspection_url; oidc.client_id without it"`
+	ClientSecret     Secret   `key:"client_secret" doc:"its secret"`
 }
 
 // SiteConfig is a site besides the main one, which the plain configuration describes.

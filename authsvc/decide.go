@@ -45,6 +45,8 @@ type decision struct {
 	Session *session.Session // who is signed in; nil unless known
 	token   session.Token    // by which it was found
 	stale   bool             // it is what this replica last knew, since the store cannot tell
+	bearer  bool             // a bearer token says who it is, or should have: nothing is stored
+	refusal *bearerRefusal   // why that token does not pass; nil when it does
 	Err     error            // why, for the operator; nil for a plain verdict
 	Rule    string           // the name of the rule that decided; empty where none did
 	demand  demand           // what the login has to meet, with reasonStepUp

@@ -83,7 +83,11 @@ func (p *provider) discoverUntilDone(ctx context.Context, log zerolog.Logger) {
 			return
 		}
 		if tries == 1 || delay == discoveryRetryMax {
-			log.Warn().Err(err).Str("issuer", p.issuer).Msg("provider cannot be discovered yet; nobody can sign in, live sessions pass; check oidc.issuer and that this host reaches it")
+			what := "provider cannot be discovered yet; nobody can sign in, live sessions pass; check oidc.issuer and that this host reaches it"
+			if p.keysOnly {
+				what = "issuer cannot be discovered yet; its bearer tokens get 503; check bearer and that this host reaches it"
+			}
+			log.Warn().Err(err).Str("issuer", p.issuer).Msg(what)
 		}
 		select {
 		case <-ctx.Done():
@@ -180,8 +184,8 @@ func (p *provider) checkEndpoints(d *discoveryDocument) error {
 		name, address string
 		required      bool
 	}{
-		{"authorization_endpoint", d.Authorization, true},
-		{"token_endpoint", d.Token, true},
+		{"authorization_endpoint", d.Authorization, !p.keysOnly},
+		{"token_endpoint", d.Token, !p.keysOnly},
 		{"jwks_uri", d.JWKS, true},
 		{"userinfo_endpoint", d.Userinfo, false},
 		{"end_session_endpoint", d.EndSession, false},

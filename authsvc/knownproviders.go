@@ -16,6 +16,7 @@ type providerPlace struct {
 	insecureHTTP bool
 	// Of a client that authenticates by a certificate: connections are its own, and endpoints may be others.
 	certFile, keyFile string
+	keysOnly          bool // nobody signs in there
 }
 
 // knownProvider is what is common to all clients of a provider: how to ask it, and what discovery has found.
@@ -30,6 +31,16 @@ func (k knownProviders) of(o OIDC) (*knownProvider, error) {
 	if o.ClientAuth == "mtls" {
 		place.certFile, place.keyFile = o.ClientCertFile, o.ClientKeyFile
 	}
+	return k.at(place, o)
+}
+
+// ofBearer returns an issuer of bearer tokens, which is reached as the provider of a client's settings is, without a certificate of ours. Errors as of.
+func (k knownProviders) ofBearer(issuer string, o OIDC) (*knownProvider, error) {
+	o = OIDC{Issuer: issuer, CAFile: o.CAFile, InsecureHTTP: o.InsecureHTTP}
+	return k.at(providerPlace{issuer: issuer, caFile: o.CAFile, insecureHTTP: o.InsecureHTTP, keysOnly: true}, o)
+}
+
+func (k knownProviders) at(place providerPlace, o OIDC) (*knownProvider, error) {
 	if known := k[place]; known != nil {
 		return known, nil
 	}

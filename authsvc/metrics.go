@@ -20,6 +20,7 @@ type metrics struct {
 	shortened       prometheus.Counter
 	identityDropped prometheus.Counter
 	touchFailures   prometheus.Counter
+	introspections  *prometheus.CounterVec
 	panics          prometheus.Counter
 }
 
@@ -53,6 +54,9 @@ func newMetrics(registry *prometheus.Registry) metrics {
 		touchFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_touch_failures_total", Help: "Sessions whose idle time could not be extended.",
 		}),
+		introspections: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "authsvc_introspections_total", Help: "Questions about opaque bearer tokens by result: active, inactive, refused since it is not for us, failed.",
+		}, []string{"result"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_panics_total", Help: "Panics that were answered with 503 or 500.",
 		}),
@@ -60,7 +64,7 @@ func newMetrics(registry *prometheus.Registry) metrics {
 	for _, result := range []string{session.RefreshOK, session.RefreshShared, session.RefreshRevoked, session.RefreshFailed} {
 		m.refreshes.WithLabelValues(result) // there from the start, so that the first one is an increase
 	}
-	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.touchFailures, m.panics)
+	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.touchFailures, m.introspections, m.panics)
 	return m
 }
 
@@ -75,6 +79,8 @@ func (m *metrics) countCache(result string) {
 		m.cacheBypasses.Inc()
 	}
 }
+
+func (m *metrics) countIntrospection(result string) { m.introspections.WithLabelValues(result).Inc() }
 
 // StoreMetrics registers the metrics of a store's operations and returns the function that observes one: its name, how long it
 // took, and whether the store could not tell.

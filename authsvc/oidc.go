@@ -34,6 +34,7 @@ type provider struct {
 	pushing      string        // oidc.par
 	pushSlots    chan struct{} // one for each push under way
 	insecureHTTP bool          // issuers and endpoints on http beyond loopback
+	keysOnly     bool          // it signs bearer tokens: nobody signs in there
 	now          func() time.Time
 
 	// discovered outlives a reload of secrets: it is the issuer's and not ours.

@@ -52,6 +52,7 @@ type Service struct {
 	endings  session.Endings
 	journal  session.Journal
 	cache    *session.Cache
+	tokens   *knownTokens // that were brought as bearer tokens, at any site
 	stock    *stock
 	sites    atomic.Pointer[sites]
 	draining atomic.Bool
@@ -86,6 +87,7 @@ func New(o Options) (*Service, error) {
 		TTL: o.Config.Session.CacheTTL, Stale: o.Config.Session.ServeStale, Bytes: cacheBytes(),
 		Report: s.metrics.countCache, Back: s.journal.Replay,
 	})
+	s.tokens = newKnownTokens(o.Store.Now)
 	s.standing.Store(&standing{}) // not ready until Join says otherwise
 	s.stock = &stock{counter: o.Store}
 	o.Metrics.MustRegister(s.stock)

@@ -32,7 +32,7 @@ func (s *Service) sessions(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), verdictTime)
 	defer cancel()
-	d, _ := s.identify(ctx, site, r)
+	d, _ := s.identifyBrowser(ctx, site, r)
 	switch {
 	case d.Outcome == Login && post:
 		redirect(w, http.StatusSeeOther, site.startURL(site.publicURL+"/sessions"))

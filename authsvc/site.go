@@ -26,6 +26,7 @@ type site struct {
 	sessions *session.Manager
 	renewer  *session.Renewer
 	provider *provider
+	bearers  *bearers    // nil when bearer tokens do not count
 	warn     func(error) // tells the operator what nobody else is told
 
 	refreshWait time.Duration // how long a verdict waits for a refresh once the access token has expired
@@ -93,6 +94,9 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 		provider:      newProvider(c, known, service.store.Now),
 		returnDefault: c.Redirect.Default,
 		crossOrigin:   http.NewCrossOriginProtection(),
+	}
+	if s.bearers, err = newBearers(c, s, service); err != nil {
+		return nil, err
 	}
 	s.sessions.Endings, s.sessions.Journal, s.sessions.Cache = &service.endings, &service.journal, service.cache
 	s.sessions.Format = service.formatToWrite

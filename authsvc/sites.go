@@ -201,12 +201,18 @@ func (all *sites) managers() []*session.Manager {
 	return list
 }
 
-// providers are those of all sites, those once that are known once.
+// providers are those of all sites, and the issuers of bearer tokens; those once that are known once.
 func (all *sites) providers() []*provider {
 	var list []*provider
+	add := func(wanted *provider) {
+		if !slices.ContainsFunc(list, func(p *provider) bool { return p.discovered == wanted.discovered }) {
+			list = append(list, wanted)
+		}
+	}
 	for _, site := range all.all {
-		if !slices.ContainsFunc(list, func(p *provider) bool { return p.discovered == site.provider.discovered }) {
-			list = append(list, site.provider)
+		add(site.provider)
+		for _, issuer := range site.bearers.all() {
+			add(issuer.provider)
 		}
 	}
 	return list

@@ -33,6 +33,7 @@ func (v *validator) site() {
 	v.redirect()
 	v.headers()
 	v.rules("rules", v.c.Rules, v.c.OIDC.GroupsClaim)
+	v.bearer()
 	v.remaining()
 }
 

@@ -90,7 +90,6 @@ func TestValidateTheRest(t *testing.T) {
 		{name: "negative generation", change: func(c *Config) { c.ConfigGeneration = -1 }, key: "config_generation"},
 		{name: "a rule", change: func(c *Config) { c.Rules = []Rule{{}} }},
 		{name: "no rules", change: func(c *Config) { c.Rules = []Rule{} }},
-		{name: "a bearer", change: func(c *Config) { c.Bearer = []Bearer{{}} }, key: "bearer"},
 		{name: "cutover", change: func(c *Config) { c.Legacy.Cutover = true }, key: "legacy.cutover"},
 	})
 }

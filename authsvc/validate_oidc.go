@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-func (v *validator) provider() {
-	const key, right = "oidc.issuer", "write the issuer as the provider's discovery document says it, such as https://id.example.com/realms/main"
-	issuer := v.c.OIDC.Issuer
+func (v *validator) provider() { v.issuer("oidc.issuer", v.c.OIDC.Issuer) }
+
+func (v *validator) issuer(key, issuer string) {
+	const right = "write the issuer as the provider's discovery document says it, such as https://id.example.com/realms/main"
 	if issuer == "" {
 		v.wrong(key, "is missing", right)
 		return

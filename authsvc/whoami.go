@@ -53,10 +53,13 @@ func (s *Service) describe(w http.ResponseWriter, r *http.Request, about func(*s
 	case Allow:
 		body = about(site, d)
 	case Login:
+		if site.bearers != nil {
+			w.Header().Set("WWW-Authenticate", site.bearers.challenge(d.refusal))
+		}
 		status, body = http.StatusUnauthorized, map[string]bool{"authenticated": false}
 	default:
 		w.Header().Set("Retry-After", retryAfter)
-		status, body = http.StatusServiceUnavailable, map[string]string{"error": "the session store does not answer; try again"}
+		status, body = http.StatusServiceUnavailable, map[string]string{"error": "nobody can tell now who this is; try again"}
 	}
 	s.logDecision(r, d, nil)
 	writeJSON(w, r, status, body)
