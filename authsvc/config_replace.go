@@ -20,12 +20,20 @@ func (c *Config) SameSecrets(other *Config) bool {
 // siteClient is a client at a provider, as a site has it.
 type siteClient struct{ site, provider, issuer, id string }
 
-// clientSecrets are those of all sites and providers.
+// bearerClient stands for the provider's name where a client introspects bearer tokens. No provider can be called so.
+const bearerClient = "bearer:"
+
+// clientSecrets are those of all sites, their providers and their issuers of bearer tokens.
 func (c *Config) clientSecrets() map[siteClient]Secret {
 	secrets := map[siteClient]Secret{}
 	for name, site := range c.eachSite() {
 		for _, p := range site.ProviderList() {
 			secrets[siteClient{name, p.Name, p.Issuer, p.ClientID}] = p.ClientSecret
+		}
+		for _, b := range site.Bearer {
+			if b.ClientID != "" { // else it has none of its own
+				secrets[siteClient{name, bearerClient, b.Issuer, b.ClientID}] = b.ClientSecret
+			}
 		}
 	}
 	return secrets
@@ -51,6 +59,12 @@ func (c *Config) replaceClientSecrets(site string, secrets map[siteClient]Secret
 	replace := func(provider string, o *OIDC) {
 		if secret, has := secrets[siteClient{site, provider, o.Issuer, o.ClientID}]; has {
 			o.ClientSecret = secret
+		}
+	}
+	c.Bearer = slices.Clone(c.Bearer)
+	for i, b := range c.Bearer {
+		if secret, has := secrets[siteClient{site, bearerClient, b.Issuer, b.ClientID}]; has {
+			c.Bearer[i].ClientSecret = secret
 		}
 	}
 	if len(c.Providers) == 0 {

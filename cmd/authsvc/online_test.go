@@ -179,3 +179,36 @@ func TestCheckOnlineProvider(t *testing.T) {
 		})
 	}
 }
+
+func TestCheckOnlineBearer(t *testing.T) {
+	const secret = "hush-canary"
+	provider := startProvider(t)
+	issuer := idptest.Start(t, idptest.Options{Clients: []idptest.Client{{ID: "gate", Secret: secret}}})
+	entry := func(address, secret string) string {
+		return `{"issuer":"` + issuer.Issuer() + `","audiences":["api"],"introspection_url":"` + address + `","client_id":"gate","client_secret":"` + secret + `"}`
+	}
+	own := `{"issuer":"` + provider.Issuer() + `","audiences":["api"]}`
+	asked := issuer.URL(idptest.Introspection)
+	for name, row := range map[string]struct {
+		bearer  string
+		prepare func(*idptest.Provider)
+		want    []string
+	}{
+		"keys":          {`[` + own + `]`, nil, []string{"ok       bearer: " + provider.Issuer() + ": 1 keys, for RS256"}},
+		"introspection": {`[` + own + `,` + entry(asked, secret) + `]`, nil, []string{"", "ok       bearer: " + issuer.Issuer() + ": 1 keys, for RS256; it tells of opaque tokens"}},
+		"wrong secret":  {`[` + entry(asked, "hush") + `]`, nil, []string{"problem  bearer: " + issuer.Issuer() + ": introspection at "}},
+		"anything is active": {`[` + entry(asked, secret) + `]`, func(p *idptest.Provider) {
+			p.EditIntrospection(func(answer map[string]any) { answer["active"] = true })
+		}, []string{"problem  bearer: " + issuer.Issuer() + ": introspection calls a token active that nobody has"}},
+		"down": {`[` + entry(asked, secret) + `]`, func(p *idptest.Provider) { p.Intercept(idptest.Discovery, idptest.Status(502)) },
+			[]string{"problem  bearer: " + issuer.Issuer() + ": discovery: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			issuer.BeHonest()
+			if row.prepare != nil {
+				row.prepare(issuer)
+			}
+			expectOnline(t, "", variables("AUTHSVC_OIDC_ISSUER="+provider.Issuer(), "AUTHSVC_BEARER="+row.bearer), append([]string{"skipped  redis: ", "", "", ""}, row.want...)...)
+		})
+	}
+}
