@@ -144,24 +144,3 @@ func TestFollowSecrets(t *testing.T) {
 		}
 	})
 }
-
-// TestBearerSecretsStayWithTheirIssuer takes new secrets from a configuration whose entries have been moved, too.
-func TestBearerSecretsStayWithTheirIssuer(t *testing.T) {
-	entry := func(issuer, client string, secret authsvc.Secret) authsvc.Bearer {
-		return authsvc.Bearer{Issuer: issuer, ClientID: client, ClientSecret: secret}
-	}
-	config := func(entries ...authsvc.Bearer) *authsvc.Config { return &authsvc.Config{Bearer: entries} }
-	current := config(entry("a", "gate", "one"), entry("b", "gate", "two"), entry("c", "", ""))
-	moved := config(entry("b", "gate", "two"), entry("c", "", ""), entry("a", "gate", "one"), entry("d", "gate", "four"))
-	if !sameSecrets(moved, current) {
-		t.Error("entries in another order count as new secrets")
-	}
-	renewed := config(entry("b", "gate", "new"), entry("c", "another", "three"), entry("a", "other", "other"))
-	if sameSecrets(renewed, current) {
-		t.Error("a new secret is none")
-	}
-	got := withSecretsOf(current.Bearer, renewed.Bearer)
-	if got[0].ClientSecret != "one" || got[1].ClientSecret != "new" || got[2].ClientSecret != "" || current.Bearer[1].ClientSecret != "two" {
-		t.Errorf("%q %q %q", got[0].ClientSecret.Reveal(), got[1].ClientSecret.Reveal(), got[2].ClientSecret.Reveal())
-	}
-}
