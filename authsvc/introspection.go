@@ -50,6 +50,9 @@ func (b *bearers) introspect(ctx context.Context, raw string) tokenVerdict {
 		if why == nil {
 			return tokenVerdict{principal: principal, size: size}
 		}
+		if why.outcome == Unavailable {
+			why = cannotTellBearer(reasonAsking, fmt.Errorf("%s: %w", issuer.issuer, why.err))
+		}
 		if refusal.outcome == Unavailable || refusal.reason != reasonMalformed && why.reason == reasonInactive {
 			continue // the first says more
 		}
@@ -76,12 +79,12 @@ func (i *bearerIssuer) introspect(ctx context.Context, raw string) (principal *s
 	defer cancel()
 	body, err := i.fetchIntrospection(ctx, raw)
 	if err != nil {
-		return nil, 0, cannotTellBearer(reasonAsking, fmt.Errorf("%s: %w", i.issuer, err))
+		return nil, 0, cannotTellBearer(reasonAsking, err)
 	}
 	claims, err := decodeClaims(body)
 	active, isBool := claims["active"].(bool)
 	if err != nil || !isBool {
-		return nil, 0, cannotTellBearer(reasonAsking, fmt.Errorf("%s: introspection: the answer is no JSON object that says whether the token is active", i.issuer))
+		return nil, 0, cannotTellBearer(reasonAsking, errors.New("introspection: the answer is no JSON object that says whether the token is active"))
 	}
 	if !active {
 		return nil, 0, refuseBearer(reasonInactive, "its issuer does not know it, or it has ended", nil)

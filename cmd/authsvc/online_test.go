@@ -196,7 +196,7 @@ func TestCheckOnlineBearer(t *testing.T) {
 	}{
 		"keys":          {`[` + own + `]`, nil, []string{"ok       bearer: " + provider.Issuer() + ": 1 keys, for RS256"}},
 		"introspection": {`[` + own + `,` + entry(asked, secret) + `]`, nil, []string{"", "ok       bearer: " + issuer.Issuer() + ": 1 keys, for RS256; it tells of opaque tokens"}},
-		"wrong secret":  {`[` + entry(asked, "hush") + `]`, nil, []string{"problem  bearer: " + issuer.Issuer() + ": introspection at "}},
+		"wrong secret":  {`[` + entry(asked, "hush") + `]`, nil, []string{"problem  bearer: " + issuer.Issuer() + ": introspection: the answer's status is 401; check the client, "}},
 		"anything is active": {`[` + entry(asked, secret) + `]`, func(p *idptest.Provider) {
 			p.EditIntrospection(func(answer map[string]any) { answer["active"] = true })
 		}, []string{"problem  bearer: " + issuer.Issuer() + ": introspection calls a token active that nobody has"}},
