@@ -52,7 +52,7 @@ func TestGateInherited(t *testing.T) {
 				transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 					return new(net.Dialer).DialContext(ctx, network, own.Addr().String())
 				}}
-				answer, err := (&http.Client{Transport: transport}).Get("http://gate/")
+				answer, err := (&http.Client{Transport: transport, Timeout: time.Minute}).Get("http://gate/")
 				if err != nil {
 					return "turned away"
 				}
@@ -87,6 +87,9 @@ func TestGateInherited(t *testing.T) {
 				}
 				must(g.refuse()) // which it does
 				must(g.open())
+				if g.stop != nil {
+					t.Error("it is open, and refuses as well")
+				}
 				if got := ask(); got != "here" {
 					t.Errorf("open again: %q", got)
 				}
@@ -94,6 +97,9 @@ func TestGateInherited(t *testing.T) {
 			must(g.shutDown(t.Context()))
 			must(g.refuse())
 			must(g.open())
+			if g.stop != nil {
+				t.Error("it is shut for good, and refuses whom the next process shall get")
+			}
 			late := make(chan string, 1)
 			go func() { late <- ask() }()
 			next, err := own.Accept()
@@ -126,8 +132,8 @@ func TestGateNeverOpened(t *testing.T) {
 	if n, err := conn.Read(make([]byte, 1)); n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("it was kept: %d, %v", n, err)
 	}
-	if err := g.shutDown(t.Context()); err != nil {
-		t.Error(err)
+	if err := g.shutDown(t.Context()); err != nil || g.stop != nil {
+		t.Errorf("shut for good: %v; it refuses still: %v", err, g.stop != nil)
 	}
 }
 
