@@ -16,7 +16,7 @@ import (
 // The path is the target up to the first "?". It is read once, by this grammar (RFC 3986, section 3.3, less what is refused):
 //
 //	path    = 1*( "/" segment )         ; only the last segment may be empty: "//" is refused
-//	segment = *( char / escape )        ; not of dots and spaces alone: ".", "..", "..." are refused
+//	segment = *( char / escape )        ; not of dots alone, nor with a space at either end, which some file systems take off
 //	char    = %x21-7E                   ; but not "%", "#", ";" or "\"
 //	escape  = "%" HEXDIG HEXDIG         ; of any byte but 00-1F, 7F, "/", "\", ";", "?" and "#"
 //
@@ -124,7 +124,7 @@ func hasPlainSegments(path string) bool {
 		if segment == "" {
 			return !ok // a slash at the end
 		}
-		if strings.Trim(segment, ". ") == "" {
+		if segment[0] == ' ' || segment[len(segment)-1] == ' ' || strings.Trim(segment, ".") == "" {
 			return false
 		}
 	}
