@@ -17,7 +17,9 @@
 //     Nobody can tell, because the store does not answer: Unavailable. The cookie is never touched.
 //  4. Tokens that are due are renewed beside the request, by one replica for all (session.Renewer, refresh.go). Only a
 //     session whose tokens have expired waits, a little; then it passes on its claims. A session that the provider has ended is over: Login.
-//  5. The rule is applied: any signed-in user, narrowed by the check's query where that is the gateway's (decide.go). May not: Deny.
+//  5. The first rule about the request's host, path and method decides (rules.go, path.go, decide.go), narrowed by the check's query where that is the
+//     gateway's. May not: Deny. The login was not enough for it: Login, which asks the provider for more (stepup.go). A public rule is found before
+//     step 2, and nobody looks for a session; an optional one lets pass whom step 2 or 3 has not found.
 //  6. Allow answers 200 with every identity header, empty where there is no value (headers.go), so that
 //     a forged copy from the client is always overwritten. Login answers 401 and names the URL at which to
 //     sign in, made from what was asked, Deny 403, Unavailable 503 with Retry-After (answer.go).
@@ -32,7 +34,8 @@
 //  2. /callback opens state, sees that it belongs to this browser and is in time, checks what the provider said, and
 //     claims the code in the store so that it is redeemed once, however often the callback comes (callback.go, codeclaim.go).
 //  3. The code is exchanged and the ID token checked (oidc.go, idtoken.go, keyset.go).
-//  4. A session with a new token replaces the browser's former one. Tabs whose callbacks crossed end
+//  4. Who is let in nowhere by any rule gets no session. What a rule asked of this login is looked for (stepup.go).
+//  5. A session with a new token replaces the browser's former one. Tabs whose callbacks crossed end
 //     on one session (browserslot.go).
 //
 // # The end of a session

@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -200,4 +201,20 @@ func FuzzWhen(f *testing.F) {
 			t.Fatalf("%q takes %v", text, took)
 		}
 	})
+}
+
+// TestReadmeRules compiles the rules that the README shows.
+func TestReadmeRules(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, found := strings.Cut(string(readme), "```yaml\nrules:\n")
+	block, _, closed := strings.Cut(block, "```\n")
+	if !found || !closed {
+		t.Fatal("the README has lost its rules")
+	}
+	if set := mustCompile(t, block); len(set.rules) != 5 || set.rules[2].demand.MaxAge != time.Hour || set.rules[3].when == nil {
+		t.Errorf("%+v", set.rules)
+	}
 }
