@@ -53,6 +53,7 @@ var gateways = []gateway{
 			"BIND="+address, "CHECK="+nginxtest.FreeAddress(t), "REPLICA_1="+replicas[0], "REPLICA_2="+replicas[1], "APP="+app, "RESTRICT="+restrict,
 			"LUA="+haproxyScript)
 	}, gatewayDiffers{}},
+	envoyContract,
 }
 
 // moveExample copies a file, and puts other texts in the place of some, each of which stands there once.
@@ -262,7 +263,8 @@ func TestGateways(t *testing.T) {
 				name string
 				run  func(*fleet, string)
 			}{
-				{"signed out", (*fleet).signedOut}, {"signed in", (*fleet).signedIn}, {"deep links", (*fleet).deepLinks}, {"WebSocket", (*fleet).webSocket},
+				{"signed out", (*fleet).signedOut}, {"signed in", (*fleet).signedIn}, {"two cookies", (*fleet).twoCookies},
+				{"deep links", (*fleet).deepLinks}, {"WebSocket", (*fleet).webSocket},
 				{"not allowed", (*fleet).notAllowed}, {"what the application answers", (*fleet).applicationAnswers}, {"forged identity", (*fleet).forgedIdentity},
 				{"forged address", (*fleet).forgedAddress}, {"Connection lists ours", (*fleet).connectionLists}, {"many groups", (*fleet).manyGroups}, {"bodies", (*fleet).bodies},
 				{"the check from outside", (*fleet).checkFromOutside}, {"one replica gone", (*fleet).oneReplicaGone}, {"store down", (*fleet).storeDown},
@@ -321,6 +323,18 @@ func (f *fleet) signedIn(session string) {
 			f.t.Errorf("%s: the application saw the cookies %q, want %q", method, got, want)
 		}
 		saw.isAlice(f.t)
+	}
+}
+
+// twoCookies: a visitor may write two Cookie headers; all of them count.
+func (f *fleet) twoCookies(session string) {
+	for _, header := range [][]string{{"Cookie: x=y", session}, {session, "Cookie: x=y"}} {
+		a := f.send(f.site, "GET", "/a", header, "")
+		a.is(f.t, http.StatusOK, true)
+		a.seen[0].isAlice(f.t)
+		if got := strings.Join(a.seen[0].Header["Cookie"], "; "); !f.passesOurCookie && got != "x=y; a=b; myauthsvc=c; d=e" && got != "a=b; myauthsvc=c; d=e; x=y" {
+			f.t.Errorf("the application saw the cookies %q", got)
+		}
 	}
 }
 
