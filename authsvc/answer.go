@@ -57,9 +57,7 @@ func (s *Service) answerPerson(w http.ResponseWriter, r *http.Request, site *sit
 		page := pages.Page{Kind: pages.NotAllowed, Action: site.loginURL(a.url(), maxLoginURL)}
 		if a.Scheme+"://"+a.Host == site.origin { // a form of another origin would be refused
 			page.SignOut = site.prefix + "/logout"
-			if meta, err := site.provider.ready(); err == nil && meta.EndSession != "" {
-				page.FormTargets = []string{meta.EndSession}
-			}
+			page.FormTargets = site.endSessionTargets()
 		}
 		s.writePage(w, r, http.StatusForbidden, page)
 	default:

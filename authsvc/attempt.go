@@ -48,6 +48,8 @@ type attempt struct {
 	// demand is what the login has to be. insist says that it asks for a fresh one, since the one before was not enough.
 	demand demand
 	insist bool
+	// Provider is the name of the one that was chosen; empty for the only one.
+	Provider string
 
 	state string
 }
@@ -66,6 +68,8 @@ type sealedAttempt struct {
 	ACR    []string `cbor:"8,keyasint,omitempty"`
 	MaxAge int64    `cbor:"9,keyasint,omitempty"` // seconds
 	Insist bool     `cbor:"10,keyasint,omitempty"`
+	// Absent where there is one provider.
+	Provider string `cbor:"11,keyasint,omitempty"`
 }
 
 // seal makes the state parameter: a random attempt ID and the sealed attempt, in base64url. An address that does
@@ -76,7 +80,7 @@ func (a attempt) seal(keyring *session.Keyring, site string) (state string, shor
 	for {
 		plain := sealedAttempt{
 			Expires: a.Expires.Unix(), Restarts: a.Restarts, ReturnTo: []byte(a.ReturnTo), Browser: a.Browser[:], Began: a.Began, Site: a.Site,
-			ACR: a.demand.ACR, MaxAge: int64(a.demand.MaxAge / time.Second), Insist: a.insist,
+			ACR: a.demand.ACR, MaxAge: int64(a.demand.MaxAge / time.Second), Insist: a.insist, Provider: a.Provider,
 		}
 		if !a.Former.IsZero() {
 			plain.Former = a.Former[:]
@@ -119,7 +123,7 @@ func openAttempt(keyring *session.Keyring, site, state string) (attempt, error) 
 	if err := cbor.Unmarshal(plain[1:], &sealed); err != nil {
 		return attempt{}, fmt.Errorf("%w: %w", errState, err)
 	}
-	a := attempt{Expires: time.Unix(sealed.Expires, 0), Restarts: sealed.Restarts, ReturnTo: string(sealed.ReturnTo), Began: sealed.Began, Site: sealed.Site, state: state}
+	a := attempt{Expires: time.Unix(sealed.Expires, 0), Restarts: sealed.Restarts, ReturnTo: string(sealed.ReturnTo), Began: sealed.Began, Site: sealed.Site, Provider: sealed.Provider, state: state}
 	a.demand, a.insist = demand{sealed.ACR, time.Duration(sealed.MaxAge) * time.Second}, sealed.Insist
 	copy(a.Former[:], sealed.Former)
 	copy(a.Browser[:], sealed.Browser)

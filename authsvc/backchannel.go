@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,20 +60,21 @@ func (s *Service) endByToken(w http.ResponseWriter, r *http.Request) (status int
 	if len(r.PostForm["logout_token"]) != 1 {
 		return http.StatusBadRequest, invalid, errors.New("there is not exactly one logout_token")
 	}
-	meta, err := site.provider.ready()
+	p := site.issuerOf(r.PostForm.Get("logout_token"))
+	meta, err := p.ready()
 	if err != nil {
 		return http.StatusServiceUnavailable, "temporarily_unavailable", err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), backchannelTime)
 	defer cancel()
-	token, err := site.provider.verifyLogoutToken(ctx, meta, r.PostForm.Get("logout_token"))
+	token, err := p.verifyLogoutToken(ctx, meta, r.PostForm.Get("logout_token"))
 	if errors.Is(err, errKeysUnavailable) {
 		return http.StatusServiceUnavailable, "temporarily_unavailable", err
 	}
 	if err != nil {
 		return http.StatusBadRequest, invalid, err
 	}
-	ended, err := s.endOnce(ctx, site, token)
+	ended, err := s.endOnce(ctx, site, p, token)
 	switch {
 	case errors.Is(err, errLogoutToken):
 		return http.StatusBadRequest, invalid, err
@@ -83,10 +85,23 @@ func (s *Service) endByToken(w http.ResponseWriter, r *http.Request) (status int
 	return http.StatusOK, "", nil
 }
 
+// issuerOf returns the provider that a token says it is of, which its verification has to confirm. One that says nothing, or names
+// none of them, is for any of them to refuse.
+func (site *site) issuerOf(token string) *provider {
+	if looksLikeJWS(token) {
+		if claims, err := payloadOf(token); err == nil {
+			if issuer, _ := claims["iss"].(string); issuer != "" {
+				return cmp.Or(site.providerOf(issuer), site.providers[0])
+			}
+		}
+	}
+	return site.providers[0]
+}
+
 // endOnce ends the sessions that a token names, unless it was seen before, by any replica. One whose work could not be finished may
 // come again.
-func (s *Service) endOnce(ctx context.Context, site *site, token logoutToken) (ended int, err error) {
-	name := session.SlotName{Kind: "jti", Hash: hashOf([]byte(site.name), []byte(site.provider.issuer), []byte(token.id))}
+func (s *Service) endOnce(ctx context.Context, site *site, p *provider, token logoutToken) (ended int, err error) {
+	name := session.SlotName{Kind: "jti", Hash: hashOf([]byte(site.name), []byte(p.issuer), []byte(token.id))}
 	life := token.expires.Sub(s.store.Now())
 	held, claimed, err := s.store.Claim(ctx, name, logoutPending, life)
 	if err != nil {

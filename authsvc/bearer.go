@@ -32,13 +32,23 @@ func newBearers(c *Config, site *site, service *Service) (*bearers, error) {
 	}
 	b := &bearers{site: site.name, realm: site.host, known: service.tokens, report: service.metrics.countIntrospection}
 	for _, entry := range c.Bearer {
-		known, err := service.known.ofBearer(entry.Issuer, c.OIDC)
+		beside := c.providerBeside(entry)
+		known, err := service.known.ofBearer(entry.Issuer, beside.OIDC)
 		if err != nil {
 			return nil, err
 		}
-		b.issuers = append(b.issuers, newBearerIssuer(entry, site.provider, known))
+		b.issuers = append(b.issuers, newBearerIssuer(entry, site.providerNamed(beside.Name), known))
 	}
 	return b, nil
+}
+
+// providerBeside returns the provider whose client asks about the tokens of an issuer: that of the same issuer, or else the first.
+func (c *Config) providerBeside(entry Bearer) Provider {
+	list := c.ProviderList()
+	if i := slices.IndexFunc(list, func(p Provider) bool { return p.Issuer == entry.Issuer }); i >= 0 {
+		return list[i]
+	}
+	return list[0]
 }
 
 // all are the issuers; b may be nil.

@@ -69,9 +69,9 @@ func userLabel(claims map[string]any) string {
 }
 
 // newcomer is the session that a login begins, with what a list shows of it.
-func (s *site) newcomer(r *http.Request, id verifiedID) session.Session {
+func (s *site) newcomer(r *http.Request, p *provider, id verifiedID) session.Session {
 	return session.Session{
-		Issuer: s.provider.issuer, Subject: id.Subject, ProviderSession: id.ProviderSession,
+		Issuer: p.issuer, Subject: id.Subject, ProviderSession: id.ProviderSession,
 		ACR: id.ACR, AuthTime: id.AuthTime, Claims: id.Claims,
 		Label: userLabel(id.Claims), Address: browserAddress(s.trusted, r), UserAgent: r.UserAgent(),
 	}

@@ -75,7 +75,7 @@ func (s *Service) latest(ctx context.Context, site *site, login session.Token, n
 // slotLife is how long a slot waits for other tabs. With form_post a callback is a cross-site request that brings no Lax session
 // cookie: the slot alone tells a tab that another one has finished, however much later it does.
 func (site *site) slotLife() time.Duration {
-	if site.provider.formPost {
+	if site.answersByForm() {
 		return attemptLife
 	}
 	return slotLife

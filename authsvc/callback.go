@@ -55,10 +55,14 @@ func readAuthorizationResponse(w http.ResponseWriter, r *http.Request, formPost 
 // callback ends a login. What can fail cheaply comes first; the code is spent only when nothing else speaks
 // against the login.
 func (s *Service) callback(w http.ResponseWriter, r *http.Request) error {
-	if method := infoOf(r).site.callbackMethod(); r.Method != method {
-		return s.refuseMethod(w, r, method)
+	provider := infoOf(r).site.calledBack(r)
+	if provider == nil {
+		return s.notFound(w, r)
 	}
-	result, err := s.finishLogin(w, r)
+	if r.Method != provider.method() {
+		return s.refuseMethod(w, r, provider.method())
+	}
+	result, err := s.finishLogin(w, r, provider)
 	if refusal, ok := errors.AsType[*pageError](err); ok {
 		result = refusal.Reason
 	} else if err != nil {
@@ -76,15 +80,7 @@ const (
 	loginRestarted = "restarted"
 )
 
-// callbackMethod is how the provider sends the browser back.
-func (site *site) callbackMethod() string {
-	if site.provider.formPost {
-		return http.MethodPost
-	}
-	return http.MethodGet
-}
-
-func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result string, err error) {
+func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request, provider *provider) (result string, err error) {
 	site := infoOf(r).site
 	badRequest := func(reason string, err error) (string, error) {
 		return "", &pageError{http.StatusBadRequest, pages.Page{Kind: pages.BadRequest, Action: site.startURL("")}, reason, err}
@@ -92,7 +88,7 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result st
 	if strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") {
 		return badRequest("prefetch", nil) // a guess of the browser must not spend the code
 	}
-	response, err := readAuthorizationResponse(w, r, site.provider.formPost)
+	response, err := readAuthorizationResponse(w, r, provider.formPost)
 	if err != nil {
 		return badRequest("parameters", err)
 	}
@@ -102,6 +98,9 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result st
 	}
 	if err != nil || a.Browser.IsZero() {
 		return badRequest("state", err)
+	}
+	if a.Provider != provider.name {
+		return badRequest("other_provider", nil) // a code is for who gave it alone
 	}
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callbackTime)
@@ -126,11 +125,11 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result st
 		return loginRestarted, s.restart(w, site, a, "") // at a replica that stays
 	}
 
-	meta, err := site.provider.ready()
+	meta, err := provider.ready()
 	if err != nil {
 		return "", providerError(err, site.startURL(a.ReturnTo))
 	}
-	if err := site.checkResponse(meta, response, a); err != nil {
+	if err := site.checkResponse(provider, meta, response, a); err != nil {
 		return "", err
 	}
 	// The session that the attempt began with is to be replaced, whatever it is; another live one means that a parallel
@@ -153,7 +152,7 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result st
 	if !won {
 		return s.joinLogin(ctx, w, r, site, a, claim)
 	}
-	token, err := s.redeem(ctx, r, site, meta, login, a, response.code)
+	token, err := s.redeem(ctx, r, site, provider, meta, login, a, response.code)
 	if err != nil {
 		claim.abandon(ctx)
 		if errors.Is(err, errDemand) {
@@ -169,12 +168,12 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result st
 
 // checkResponse checks what the provider sent the browser back with, before any code is sent anywhere. The issuer comes first: a
 // response of another provider, even an error, means nothing here (RFC 9207, section 2.4; RFC 9700, section 4.4).
-func (site *site) checkResponse(meta *metadata, response authorizationResponse, a attempt) error {
+func (site *site) checkResponse(provider *provider, meta *metadata, response authorizationResponse, a attempt) error {
 	again := site.startURL(a.ReturnTo)
 	switch {
 	case response.issuer == "" && meta.IssInResponse:
 		return providerError(fmt.Errorf("%w: iss is missing from the authorization response", errProviderAnswer), again)
-	case response.issuer != "" && response.issuer != site.provider.issuer:
+	case response.issuer != "" && response.issuer != provider.issuer:
 		return providerError(fmt.Errorf("%w: the authorization response has another issuer", errProviderAnswer), again)
 	case response.failure == "access_denied":
 		return &pageError{http.StatusForbidden, pages.Page{Kind: pages.AccessDenied, Action: again}, "access_denied", nil}
@@ -245,7 +244,7 @@ func (s *Service) joinLogin(ctx context.Context, w http.ResponseWriter, r *http.
 }
 
 // redeem spends the code and makes the session that replaces the browser's former one.
-func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta *metadata, login session.Token, a attempt, code string) (session.Token, error) {
+func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, provider *provider, meta *metadata, login session.Token, a attempt, code string) (session.Token, error) {
 	again := site.startURL(a.ReturnTo)
 	nonce, verifier, err := attemptSecrets(site.keyring, login, a.state)
 	if err != nil {
@@ -255,16 +254,16 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 	defer cancel()
 	// A logout that comes while the provider works ends this login too: its mark will not be older.
 	began := s.store.Now()
-	id, tokens, err := site.provider.exchange(providerContext, meta, code, nonce, verifier)
+	id, tokens, err := provider.exchange(providerContext, meta, code, nonce, verifier)
 	if err != nil {
 		return session.Token{}, providerError(err, again)
 	}
 	if meta.Userinfo != "" && site.lacksClaims(id.Claims) {
-		if err := site.provider.addUserinfo(providerContext, meta, &id, tokens.AccessToken); err != nil {
+		if err := provider.addUserinfo(providerContext, meta, &id, tokens.AccessToken); err != nil {
 			s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("the login goes on with the ID token's claims")
 		}
 	}
-	newcomer := site.newcomer(r, id)
+	newcomer := site.newcomer(r, provider, id)
 	if !site.rules.couldAdmit(&newcomer) {
 		return session.Token{}, &pageError{http.StatusForbidden, pages.Page{Kind: pages.NotAllowed, Action: again}, "rules", nil}
 	}

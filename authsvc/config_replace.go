@@ -26,7 +26,7 @@ const bearerClient = "bearer:"
 // clientSecrets are those of all sites, their providers and their issuers of bearer tokens.
 func (c *Config) clientSecrets() map[siteClient]Secret {
 	secrets := map[siteClient]Secret{}
-	for name, site := range c.eachSite() {
+	for name, site := range c.EachSite() {
 		for _, p := range site.ProviderList() {
 			secrets[siteClient{name, p.Name, p.Issuer, p.ClientID}] = p.ClientSecret
 		}

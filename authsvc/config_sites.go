@@ -77,8 +77,8 @@ func sets(node *yaml.Node, key string) bool {
 	return false
 }
 
-// eachSite goes through the sites by name, the main one first, each with its whole configuration.
-func (c *Config) eachSite() iter.Seq2[string, *Config] {
+// EachSite goes through the sites by the name that stands in everything they seal, the main one first, each with its whole configuration.
+func (c *Config) EachSite() iter.Seq2[string, *Config] {
 	return func(yield func(string, *Config) bool) {
 		if !yield(mainSite, c) {
 			return

@@ -23,14 +23,15 @@ type BearerReport struct {
 // error is that of a file that the configuration names.
 func InspectBearer(ctx context.Context, c *Config) ([]BearerReport, error) {
 	known := knownProviders{}
-	mine, err := known.of(c.OIDC)
-	if err != nil {
-		return nil, err
-	}
-	own := newProvider(c, mine, time.Now)
 	var reports []BearerReport
 	for _, entry := range c.Bearer {
-		issuer, err := known.ofBearer(entry.Issuer, c.OIDC)
+		beside := c.providerBeside(entry)
+		mine, err := known.of(beside.OIDC)
+		if err != nil {
+			return nil, err
+		}
+		own := newProvider(beside.OIDC, "", mine, time.Now)
+		issuer, err := known.ofBearer(entry.Issuer, beside.OIDC)
 		if err != nil {
 			return nil, err
 		}

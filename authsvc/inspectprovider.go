@@ -22,16 +22,16 @@ type ProviderReport struct {
 // MaxClockSkew is how far the provider's clock and the store's may differ before ID tokens are refused.
 const MaxClockSkew = clockSkew
 
-// InspectProvider asks the provider once for all that a login needs of it: its metadata and its keys. An error says what is wrong
+// InspectProvider asks a provider once for all that a login needs of it: its metadata and its keys. An error says what is wrong
 // with them, or that it could not be asked.
-func InspectProvider(ctx context.Context, c *Config) (ProviderReport, error) {
-	client, err := newProviderClient(c.OIDC)
+func InspectProvider(ctx context.Context, o OIDC) (ProviderReport, error) {
+	client, err := newProviderClient(o)
 	if err != nil {
 		return ProviderReport{}, err
 	}
 	dated := &datedTransport{RoundTripper: client.Transport}
 	client.Transport = dated
-	p := newProvider(c, &knownProvider{client: client}, time.Now)
+	p := newProvider(o, "", &knownProvider{client: client}, time.Now)
 	if err := p.discover(ctx); err != nil {
 		return ProviderReport{}, err
 	}

@@ -16,12 +16,8 @@ const logoutTime = 2 * time.Second
 // logout asks on GET, since a picture or a prefetch must not sign anyone out, and ends the session on POST.
 func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 	site := infoOf(r).site
-	meta, _ := site.provider.ready()
 	// A path, since the page may be shown on another host than public_url's, and posts to its own origin only.
-	question := pages.Page{Kind: pages.SignOut, Action: site.prefix + "/logout"}
-	if meta != nil && meta.EndSession != "" {
-		question.FormTargets = []string{meta.EndSession}
-	}
+	question := pages.Page{Kind: pages.SignOut, Action: site.prefix + "/logout", FormTargets: site.endSessionTargets()}
 	if r.Method != http.MethodPost {
 		s.writePage(w, r, http.StatusOK, question)
 		return nil
@@ -40,26 +36,22 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 		return &pageError{http.StatusServiceUnavailable, question, "store_unavailable", err}
 	}
 	site.sessionCookie.expire(w, r)
-	target := site.publicURL + "/signed_out"
-	if meta != nil && len(ended) > 0 {
-		for _, tokens := range ended {
-			if err := site.provider.revoke(ctx, meta, tokens.RefreshToken); err != nil {
-				s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("signed out, but the provider keeps the grant")
-			}
-		}
-		if address := site.provider.endSessionURL(meta, ended[0].IDToken, target); address != "" {
-			target = address
-		}
-	}
+	target := s.endAt(ctx, r, site, ended, site.publicURL+"/signed_out")
 	s.log.Info().Str("request_id", infoOf(r).id).Bool("had_session", len(ended) > 0).Msg("signed out")
 	redirect(w, http.StatusSeeOther, target)
 	return nil
 }
 
+// endedSession is what is left of one: its provider, and tokens by which that knows whom to sign out.
+type endedSession struct {
+	issuer string
+	tokens session.Tokens
+}
+
 // endSessions deletes the session of each genuine cookie that the browser sent and returns the tokens of those that were there: by the ID
 // token the provider knows whom to sign out. Of two cookies one may be planted, and nobody can tell which; neither must
 // outlive a logout. An error means that a session may still live.
-func (s *Service) endSessions(ctx context.Context, site *site, r *http.Request) ([]session.Tokens, error) {
+func (s *Service) endSessions(ctx context.Context, site *site, r *http.Request) ([]endedSession, error) {
 	cookies, err := site.sessionCookie.readAll(site.keyring, site.name, r)
 	switch {
 	case errors.Is(err, session.ErrLaterFormat):
@@ -67,7 +59,7 @@ func (s *Service) endSessions(ctx context.Context, site *site, r *http.Request) 
 	case err != nil:
 		return nil, nil // no cookie that could open a session
 	}
-	var ended []session.Tokens
+	var ended []endedSession
 	var failed error
 	for _, token := range cookies {
 		found, tokens, err := site.sessions.LoadWithTokens(ctx, token)
@@ -76,7 +68,7 @@ func (s *Service) endSessions(ctx context.Context, site *site, r *http.Request) 
 			failed = errors.Join(failed, site.sessions.End(ctx, token.ID()))
 			continue
 		}
-		ended = append(ended, tokens)
+		ended = append(ended, endedSession{found.Issuer, tokens})
 		failed = errors.Join(failed, site.sessions.EndSession(ctx, found))
 	}
 	return ended, failed

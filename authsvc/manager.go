@@ -15,7 +15,7 @@ func NewManagers(c *Config, store Backend) ([]*session.Manager, error) {
 }
 
 func newManagers(c *Config, store Backend, keyring *session.Keyring) (list []*session.Manager) {
-	for name, config := range c.eachSite() {
+	for name, config := range c.EachSite() {
 		list = append(list, newManager(name, config, store, keyring))
 	}
 	return list

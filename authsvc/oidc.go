@@ -23,6 +23,7 @@ var errProviderUnavailable = errors.New("the provider is not available")
 // provider is the OpenID provider of a site, and this service as its client (relying party). It is immutable but for
 // what discovery finds and for the files of a key, which are read again when they change. Safe for concurrent use.
 type provider struct {
+	name, title  string // among several; both empty for the only one
 	issuer       string
 	client       *http.Client
 	clientID     string
@@ -41,20 +42,20 @@ type provider struct {
 	discovered *atomic.Pointer[metadata]
 }
 
-// newProvider makes the provider of a configuration that has been validated.
-func newProvider(c *Config, known *knownProvider, now func() time.Time) *provider {
+// newProvider makes the provider of settings that have been validated, which sends people back to redirectURL.
+func newProvider(o OIDC, redirectURL string, known *knownProvider, now func() time.Time) *provider {
 	return &provider{
-		issuer:       c.OIDC.Issuer,
+		issuer:       o.Issuer,
 		client:       known.client,
-		clientID:     c.OIDC.ClientID,
-		auth:         newClientAuth(c.OIDC, now),
-		redirectURL:  c.PublicURL + "/callback",
-		scopes:       c.OIDC.Scopes,
-		authParams:   c.OIDC.AuthParams,
-		formPost:     c.OIDC.ResponseMode == "form_post",
-		pushing:      c.OIDC.PAR,
+		clientID:     o.ClientID,
+		auth:         newClientAuth(o, now),
+		redirectURL:  redirectURL,
+		scopes:       o.Scopes,
+		authParams:   o.AuthParams,
+		formPost:     o.ResponseMode == "form_post",
+		pushing:      o.PAR,
 		pushSlots:    make(chan struct{}, maxPushes),
-		insecureHTTP: c.OIDC.InsecureHTTP,
+		insecureHTTP: o.InsecureHTTP,
 		now:          now,
 		discovered:   &known.discovered,
 	}

@@ -178,7 +178,7 @@ func (r *rig) endsByBackchannel(shape idptest.Shape) {
 		b.signIn()
 		cookies[i] = b.sessionCookie()
 	}
-	client := r.replicas[0].sites.Load().main.provider.clientID
+	client := r.replicas[0].sites.Load().main.providers[0].clientID
 	sessions := r.provider.SessionIDs("alice")
 	if len(sessions) != len(cookies) {
 		r.t.Fatalf("%d provider sessions", len(sessions))

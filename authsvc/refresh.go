@@ -13,7 +13,10 @@ import (
 // refresh renews a session's tokens (RFC 6749, section 6; OpenID Connect Core 1.0, section 12) and derives its claims again: what the
 // provider says now replaces what it said, and what it leaves out stays. It is the site's session.RefreshFunc.
 func (site *site) refresh(ctx context.Context, s session.Session, t session.Tokens) (session.Session, session.Tokens, error) {
-	p := site.provider
+	p := site.providerOf(s.Issuer)
+	if p == nil {
+		return s, t, fmt.Errorf("%w: the site does not have its provider any more", session.ErrRefused)
+	}
 	meta, err := p.ready()
 	if err != nil {
 		return s, t, err

@@ -125,7 +125,9 @@ func run(t *testing.T, s *Service) {
 		running.Wait()
 	})
 	eventually(t, "the providers are discovered", func() bool {
-		return !slices.ContainsFunc(s.sites.Load().all, func(site *site) bool { _, err := site.provider.ready(); return err != nil })
+		return !slices.ContainsFunc(s.sites.Load().all, func(site *site) bool {
+			return site.provider(func(p *provider) bool { _, err := p.ready(); return err != nil }) != nil
+		})
 	})
 }
 

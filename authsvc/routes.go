@@ -31,7 +31,8 @@ func (s *Service) routes() []route {
 	routes := []route{
 		{path: "/start", methods: get, handle: s.page(s.start)},
 		{path: "/sign_in", methods: get, handle: s.page(s.start)},
-		{path: "/callback", handle: s.page(s.callback)}, // which of GET and POST is the site's matter
+		{path: "/callback", handle: s.page(s.callback)}, // which of GET and POST is the provider's matter
+		{path: "/callback/{provider}", handle: s.page(s.callback)},
 		{path: "/logout", methods: getOrPost, handle: s.page(s.logout)},
 		{path: "/sign_out", methods: getOrPost, handle: s.page(s.logout)},
 		{path: "/signed_out", methods: get, handle: s.page(s.signedOut)},

@@ -88,9 +88,7 @@ func (s *Service) showSessionsOf(w http.ResponseWriter, r *http.Request, site *s
 	if len(page.Sessions) > 1 {
 		page.Action = here
 	}
-	if meta, _ := site.provider.ready(); meta != nil && meta.EndSession != "" {
-		page.FormTargets = []string{meta.EndSession} // where this session's button leads, as that of /logout
-	}
+	page.FormTargets = site.endSessionTargets() // where this session's button leads, as that of /logout
 	s.writePage(w, r, http.StatusOK, page)
 	return nil
 }

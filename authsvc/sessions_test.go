@@ -220,7 +220,7 @@ func TestSessionsOffTheList(t *testing.T) {
 	b := r.browser()
 	b.signIn()
 	site := r.replicas[0].sites.Load().main
-	list := session.IndexName{Kind: session.KindUser, Hash: site.keyring.Names(session.KindUser, mainSite, site.provider.issuer, "alice")[0]}
+	list := session.IndexName{Kind: session.KindUser, Hash: site.keyring.Names(session.KindUser, mainSite, site.providers[0].issuer, "alice")[0]}
 	id, err := session.ParseID(b.sessionID())
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestSessionsOffTheList(t *testing.T) {
 		t.Errorf("listed %v", ids)
 	}
 	for n := range pages.MaxSessions + 20 {
-		if _, _, err := site.sessions.Begin(context.Background(), session.Session{Issuer: site.provider.issuer, Subject: "alice", UserAgent: fmt.Sprint("x", n)}, session.Tokens{}); err != nil {
+		if _, _, err := site.sessions.Begin(context.Background(), session.Session{Issuer: site.providers[0].issuer, Subject: "alice", UserAgent: fmt.Sprint("x", n)}, session.Tokens{}); err != nil {
 			t.Fatal(err)
 		}
 	}

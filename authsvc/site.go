@@ -22,12 +22,12 @@ type site struct {
 	host      string // its host, with the port that it names
 	prefix    string // its path, "" or "/oauth2"
 
-	keyring  *session.Keyring
-	sessions *session.Manager
-	renewer  *session.Renewer
-	provider *provider
-	bearers  *bearers    // nil when bearer tokens do not count
-	warn     func(error) // tells the operator what nobody else is told
+	keyring   *session.Keyring
+	sessions  *session.Manager
+	renewer   *session.Renewer
+	providers []*provider
+	bearers   *bearers    // nil when bearer tokens do not count
+	warn      func(error) // tells the operator what nobody else is told
 
 	refreshWait time.Duration // how long a verdict waits for a refresh once the access token has expired
 
@@ -65,7 +65,7 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 	if err != nil {
 		return nil, fmt.Errorf("public_url: %w", err)
 	}
-	known, err := service.known.of(c.OIDC)
+	providers, err := newProviders(c, service)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 		headers:       identityHeaders(c.Headers),
 		groupsClaim:   c.OIDC.GroupsClaim,
 		userClaim:     "sub",
-		provider:      newProvider(c, known, service.store.Now),
+		providers:     providers,
 		returnDefault: c.Redirect.Default,
 		crossOrigin:   http.NewCrossOriginProtection(),
 	}
@@ -117,7 +117,7 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 		}
 	}
 	s.rules = rules
-	if s.provider.formPost {
+	if s.answersByForm() {
 		// The provider's page posts to the callback: a cross-site request, which brings no Lax cookies.
 		s.loginCookie.sameSite = http.SameSiteNoneMode
 	}

@@ -12,39 +12,21 @@ import (
 
 // sites are all sites of the service, and whose each host is. They are immutable; a reload makes new ones and swaps one pointer.
 type sites struct {
-	main *site   // that of the plain configuration
-	all  []*site // the main one first
-	// exact are sites by host, or by host and port; below are those of all hosts below a domain, the longest domain first.
-	exact map[string]*site
-	below []domain
-}
-
-// domain is whose all hosts below a name are.
-type domain struct {
-	suffix string // begins with a dot
-	site   *site
+	main  *site   // that of the plain configuration
+	all   []*site // the main one first
+	hosts hostTable
 }
 
 // several reports whether it matters which host is asked for: a single site takes all.
 func (all *sites) several() bool { return len(all.all) > 1 }
 
-// ofHost returns the site that a host belongs to, nil for none. The host is in canonical form, with its port unless that is the scheme's own. An
-// entry with a port comes before the same one without, which means any port; an exact one before a wildcard; and the longest wildcard first.
+// ofHost returns the site that a host belongs to, nil for none. The host is in canonical form, with its port unless that is the scheme's own.
 func (all *sites) ofHost(host string) *site {
 	if !all.several() {
 		return all.main
 	}
-	if site := all.exact[host]; site != nil {
-		return site
-	}
-	name := withoutPort(host)
-	if site := all.exact[name]; site != nil {
-		return site
-	}
-	for _, domain := range all.below {
-		if strings.HasSuffix(name, domain.suffix) && len(name) > len(domain.suffix) {
-			return domain.site
-		}
+	if place, found := all.hosts.find(host); found {
+		return all.all[place]
 	}
 	return nil
 }
@@ -77,14 +59,6 @@ func (all *sites) reached(host, prefix string) *site {
 	return nil
 }
 
-// withoutPort is the host of an authority, which is in canonical form.
-func withoutPort(authority string) string {
-	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {
-		return authority[:i]
-	}
-	return authority
-}
-
 // reachedHost is the host under which a browser has reached the service: what a trusted proxy says that it was, or the request's own; "" when that
 // cannot be told.
 func reachedHost(r *http.Request, trusted bool) string {
@@ -100,8 +74,8 @@ func reachedHost(r *http.Request, trusted bool) string {
 
 // newSites makes the sites of a configuration that has been validated, all with one ring.
 func newSites(c *Config, keyring *session.Keyring, service *Service) (*sites, error) {
-	all := &sites{exact: map[string]*site{}}
-	for name, config := range c.eachSite() {
+	all := &sites{hosts: newHostTable(c)}
+	for name, config := range c.EachSite() {
 		site, err := newSite(name, config, keyring, service)
 		if err != nil {
 			return nil, err
@@ -109,42 +83,7 @@ func newSites(c *Config, keyring *session.Keyring, service *Service) (*sites, er
 		all.all = append(all.all, site)
 	}
 	all.main = all.all[0]
-	all.shareOut()
 	return all, nil
-}
-
-// shareOut gives each host to a site: those that sites name, and, unless another one names them, that of a public_url, and of the main site
-// what is below its cookie.domain and where its logins may end. So a plain configuration to which sites are added goes on as before.
-func (all *sites) shareOut() {
-	give := func(host string, site *site) {
-		if suffix, below := strings.CutPrefix(host, "*"); !below {
-			if all.exact[host] == nil {
-				all.exact[host] = site
-			}
-		} else if !slices.ContainsFunc(all.below, func(d domain) bool { return d.suffix == suffix }) {
-			all.below = append(all.below, domain{suffix, site})
-		}
-	}
-	for _, site := range all.all {
-		for _, entry := range site.config.Hosts {
-			host, _ := parseSiteHost(entry)
-			give(host, site)
-		}
-	}
-	for _, site := range all.all {
-		give(withoutPort(site.host), site)
-	}
-	if domain := all.main.config.Cookie.Domain; domain != "" {
-		give(domain, all.main)
-		give("*."+domain, all.main)
-	}
-	for _, pattern := range all.main.returns.hosts {
-		give(pattern.host, all.main)
-		if pattern.subdomains {
-			give("*."+pattern.host, all.main)
-		}
-	}
-	slices.SortStableFunc(all.below, func(a, b domain) int { return len(b.suffix) - len(a.suffix) })
 }
 
 // prefixes are the paths below which the sites have their endpoints.
@@ -210,7 +149,9 @@ func (all *sites) providers() []*provider {
 		}
 	}
 	for _, site := range all.all {
-		add(site.provider)
+		for _, p := range site.providers {
+			add(p)
+		}
 		for _, issuer := range site.bearers.all() {
 			add(issuer.provider)
 		}

@@ -7,8 +7,10 @@ func TestSiteOfHost(t *testing.T) {
 	var a, b, c, d = &site{name: "a"}, &site{name: "b"}, &site{name: "c"}, &site{name: "d"}
 	all := &sites{
 		main: a, all: []*site{a, b, c, d},
-		exact: map[string]*site{"a.example": a, "b.x.example": b, "b.x.example:81": c, "[::1]": d},
-		below: []domain{{".y.x.example", d}, {".x.example", c}},
+		hosts: hostTable{
+			exact: map[string]int{"a.example": 0, "b.x.example": 1, "b.x.example:81": 2, "[::1]": 3},
+			below: []domain{{".y.x.example", 3}, {".x.example", 2}},
+		},
 	}
 	for host, want := range map[string]*site{
 		"a.example": a, "a.example:8080": a, "b.x.example": b, "b.x.example:82": b, "b.x.example:81": c, "[::1]": d, "[::1]:8080": d,
@@ -31,7 +33,7 @@ func TestSiteOfHost(t *testing.T) {
 func TestSiteReached(t *testing.T) {
 	var a, b, c, d = &site{name: "a", host: "login.example"}, &site{name: "b", host: "login.example", prefix: "/b"},
 		&site{name: "c", host: "localhost:81"}, &site{name: "d", host: "localhost:82"}
-	all := &sites{main: a, all: []*site{a, b, c, d}, exact: map[string]*site{"wiki.example": b, "app.example": a}}
+	all := &sites{main: a, all: []*site{a, b, c, d}, hosts: hostTable{exact: map[string]int{"wiki.example": 1, "app.example": 0}}}
 	for _, test := range []struct {
 		host, prefix string
 		want         *site

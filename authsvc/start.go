@@ -18,12 +18,16 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &pageError{http.StatusBadRequest, pages.Page{Kind: pages.BadReturnAddress, Action: site.startURL("")}, "return_address", err}
 	}
-	meta, err := site.provider.ready()
+	before := s.restarted(r, site)
+	provider := site.chosenProvider(r, before)
+	if provider == nil {
+		return s.chooseProvider(w, r, site, returnTo)
+	}
+	meta, err := provider.ready()
 	if err != nil {
 		return providerError(err, site.startURL(returnTo))
 	}
 	token, tokenErr := site.sessionCookie.read(site.keyring, site.name, r)
-	before := s.restarted(r, site)
 	// A login that begins again may have met a replica that has no longer the key by which it was bound: it gets a binding that all can read.
 	readable := func(t session.Token) bool { return before.Restarts == 0 || site.keyring.Signed(t) }
 	var login session.Token
@@ -40,7 +44,7 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 		login = site.keyring.NewToken(session.PurposeLogin, site.name)
 	}
 	a := attempt{
-		Expires: s.store.Now().Add(attemptLife), ReturnTo: returnTo, Browser: login.ID(), demand: before.demand, insist: before.insist,
+		Expires: s.store.Now().Add(attemptLife), ReturnTo: returnTo, Browser: login.ID(), Provider: provider.name, demand: before.demand, insist: before.insist,
 	}
 	if both, possible := before.demand.and(site.demandOf(returnTo)); possible {
 		a.demand = both
@@ -60,7 +64,7 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	address, err := site.provider.authorizationURL(r.Context(), meta, state, nonce, verifier, a.demand.parameters(site.provider.authParams, a.insist))
+	address, err := provider.authorizationURL(r.Context(), meta, state, nonce, verifier, a.demand.parameters(provider.authParams, a.insist))
 	if err != nil {
 		return providerError(err, site.startURL(returnTo))
 	}
@@ -128,7 +132,7 @@ func (s *Service) restartURL(site *site, a attempt) (string, bool) {
 		return "", false
 	}
 	// An attempt without a browser is good for nothing else.
-	again := attempt{Expires: s.store.Now().Add(attemptLife), Restarts: a.Restarts + 1, Former: a.Former, demand: a.demand, insist: a.insist}
+	again := attempt{Expires: s.store.Now().Add(attemptLife), Restarts: a.Restarts + 1, Former: a.Former, Provider: a.Provider, demand: a.demand, insist: a.insist}
 	sealed, _ := again.seal(site.keyring, site.name)
 	return withRestart(site.startURL(a.ReturnTo), sealed), true
 }

@@ -78,7 +78,7 @@ func TestAuthorizationRequest(t *testing.T) {
 // TestAuthParamsReplaceNothing configures parameters that would weaken the request (validation refuses some of them already).
 func TestAuthParamsReplaceNothing(t *testing.T) {
 	r := newRig(t, 1, nil)
-	p := *r.replicas[0].sites.Load().main.provider
+	p := *r.replicas[0].sites.Load().main.providers[0]
 	p.authParams = map[string]string{
 		"nonce": "evil", "code_challenge": "evil", "code_challenge_method": "plain", "response_type": "token",
 	}

@@ -15,7 +15,7 @@ import (
 const maxAcceptLanguage = 200
 
 // catalogue holds the texts of one language, by key. "dir" is its direction, "request_id" the label of the request
-// ID, all other keys begin with a Kind. {cookie} in a text stands for Page.Cookie, {browser} and
+// ID, all other keys begin with a Kind. {cookie} in a text stands for Page.Cookie, {provider} for the title of a Choice, {browser} and
 // {system} for what a Session has.
 type catalogue struct {
 	lang  string // BCP 47

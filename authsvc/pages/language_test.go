@@ -66,6 +66,11 @@ func TestTextsAndKindsMatch(t *testing.T) {
 	for key := range left {
 		t.Errorf("no page shows the text %s", key)
 	}
+	for _, c := range catalogues {
+		if strings.Count(c.texts["choose_provider.button"], "{provider}") != 1 {
+			t.Errorf("%s: choose_provider.button does not name the provider", c.lang)
+		}
+	}
 	if !strings.Contains(catalogues[0].texts["start_again.cookie"], "{cookie}") {
 		t.Error("start_again.cookie does not name the cookie")
 	}

@@ -24,6 +24,7 @@ import (
 type Kind string
 
 const (
+	ChooseProvider      Kind = "choose_provider"      // 200 on GET /start: Choices lead to where a login begins; there is no other button
 	SignOut             Kind = "sign_out"             // 200 on GET /logout: asks, and posts to Action
 	SignedOut           Kind = "signed_out"           // 200 after a logout; Action signs in again
 	NotAllowed          Kind = "not_allowed"          // 403: signed in, but may not pass; Action signs in as someone else, SignOut posts
@@ -51,6 +52,7 @@ type appearance struct {
 }
 
 var appearances = map[Kind]appearance{
+	ChooseProvider:      {"lock", false},
 	SignOut:             {"leave", true},
 	SignedOut:           {"done", false},
 	NotAllowed:          {"lock", false},
@@ -82,6 +84,10 @@ type Page struct {
 	// https URL without user information, at most 4096 bytes. Anything else leaves the button out. SignOut, Sessions and
 	// LogoutUnavailable post to it, so there it must be of the page's own origin; all others link to it.
 	Action string
+
+	// Choices are the links of ChooseProvider, in this order; MaxChoices of them are shown, and those whose Address is not one by the rules of Action are
+	// left out. Other kinds ignore them.
+	Choices []Choice
 
 	// SignOut is where the second button of NotAllowed posts to, by the rules of Action. Other kinds ignore it.
 	SignOut string
@@ -182,6 +188,7 @@ type view struct {
 	Reasons                       []string
 	Do                            string
 
+	Choices              []choice
 	Action, Button       string
 	Post                 bool
 	SignOut, SignOutText string
@@ -208,6 +215,9 @@ func newView(p Page, c *catalogue) view {
 	}
 	if safeAddress(p.Action) {
 		v.Action = p.Action
+	}
+	if kind == ChooseProvider {
+		v.Action, v.Choices = "", newChoices(p.Choices, text("button"))
 	}
 	if kind == NotAllowed && safeAddress(p.SignOut) {
 		v.SignOut, v.SignOutText = p.SignOut, text("sign_out")

@@ -132,7 +132,9 @@ func TestEveryPageInEveryLanguage(t *testing.T) {
 				if got := text(e["footer"][0]); got != c.texts["request_id"]+" req-1" {
 					t.Errorf("footer %q", got)
 				}
-				checkActions(t, kind, c, e)
+				if kind != ChooseProvider { // see TestChoicesInEveryLanguage
+					checkActions(t, kind, c, e)
+				}
 			})
 		}
 	}

@@ -42,9 +42,9 @@ type online struct {
 
 	// store is open when it answers.
 	store *redisstore.Store
-	// ahead is how far the store's clock is ahead of this host's; authorize is where the provider signs people in, "" if that is unknown.
+	// ahead is how far the store's clock is ahead of this host's; authorize is where each provider signs people in, "" if that is unknown.
 	ahead     time.Duration
-	authorize string
+	authorize map[string]string
 }
 
 // checks are what an online check looks at, in this order: each may use what those before it have found.

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"authsvc/authsvc"
 )
 
 // checkGateway goes the whole way of a visitor who is not signed in: from a protected page through the gateway to /start and to the door
@@ -17,7 +19,11 @@ func checkGateway(ctx context.Context, o *online) []finding {
 	if o.via == nil {
 		return nil
 	}
-	v := &visitor{online: o, client: &http.Client{
+	site := o.config.SiteAt(o.via.Host)
+	if site == nil {
+		return []finding{{problem, "gateway", fmt.Sprintf("%s is of no site of this configuration", o.via), "add its host to the hosts of one: nobody passes there"}}
+	}
+	v := &visitor{online: o, site: site, client: &http.Client{
 		Timeout:       10 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -28,6 +34,7 @@ func checkGateway(ctx context.Context, o *online) []finding {
 // visitor has no cookies.
 type visitor struct {
 	*online
+	site   *authsvc.Config // that the address belongs to
 	client *http.Client
 }
 
@@ -96,7 +103,7 @@ func (v *visitor) refusal(response *http.Response) finding {
 	case status >= 300 && status < 400 && (v.isStart(to) || v.isProvider(to)):
 		f.level, f.what = good, fmt.Sprintf("%s sends whoever is not signed in to the login", v.via)
 	case status >= 300 && status < 400:
-		f.what = fmt.Sprintf("%s sends visitors to %s, which is no login of public_url %s", v.via, withoutQuery(to), v.config.PublicURL)
+		f.what = fmt.Sprintf("%s sends visitors to %s, which is no login of public_url %s", v.via, withoutQuery(to), v.site.PublicURL)
 		f.do = "name a page that is protected, and check that the gateway's service has this configuration"
 	case status < 300:
 		f.what = fmt.Sprintf("%s is open: it answers %d to whoever is not signed in", v.via, status)
@@ -127,12 +134,17 @@ func (v *visitor) loginOf(response *http.Response) string {
 
 func (v *visitor) isStart(address string) bool {
 	path, _, _ := strings.Cut(address, "?")
-	return path == v.config.PublicURL+"/start" || path == v.config.PublicURL+"/sign_in"
+	return path == v.site.PublicURL+"/start" || path == v.site.PublicURL+"/sign_in"
 }
 
 // isProvider reports whether the address is the provider's page for signing in; its own query may be a part of it.
 func (v *visitor) isProvider(address string) bool {
-	return v.authorize != "" && withoutQuery(address) == withoutQuery(v.authorize)
+	for _, p := range v.site.ProviderList() {
+		if at := v.authorize[p.Issuer]; at != "" && withoutQuery(address) == withoutQuery(at) {
+			return true
+		}
+	}
+	return false
 }
 
 func withoutQuery(address string) string {
@@ -145,7 +157,12 @@ func (v *visitor) start(ctx context.Context, login string) finding {
 	const subject = "login"
 	address := login
 	if !v.isStart(address) {
-		address = v.config.PublicURL + "/start"
+		address = v.site.PublicURL + "/start"
+	}
+	// Where people choose among several providers, this is the first of them.
+	first, path := v.site.ProviderList()[0], "/callback"
+	if first.Name != "" {
+		address, path = v.site.PublicURL+"/start?provider="+first.Name, path+"/"+first.Name
 	}
 	response, err := v.visit(ctx, address, nil)
 	if err != nil {
@@ -159,13 +176,13 @@ func (v *visitor) start(ctx context.Context, login string) finding {
 	case response.StatusCode != http.StatusFound || err != nil || found.Query().Get("client_id") == "":
 		return finding{problem, subject, fmt.Sprintf("%s answers %d and not the way to the provider", withoutQuery(address), response.StatusCode),
 			"let the gateway pass /start, /callback, /logout and their siblings on to the service without asking for a verdict"}
-	case v.authorize != "" && !v.isProvider(to):
+	case v.authorize[first.Issuer] != "" && !v.isProvider(to):
 		return finding{problem, subject, "people are sent to " + withoutQuery(to), "the service behind the gateway has another oidc.issuer than this configuration"}
-	case found.Query().Get("client_id") != v.config.OIDC.ClientID:
+	case found.Query().Get("client_id") != first.ClientID:
 		return finding{problem, subject, "people are sent to the provider for another client", "the service behind the gateway has another oidc.client_id than this configuration"}
-	case found.Query().Get("redirect_uri") != v.config.PublicURL+"/callback":
+	case found.Query().Get("redirect_uri") != v.site.PublicURL+path:
 		return finding{problem, subject, "the provider is to send people back to " + found.Query().Get("redirect_uri"), "the service behind the gateway has another public_url than this configuration"}
-	case !setsCookie(response, v.config.Cookie.Name+"_login"):
+	case !setsCookie(response, v.site.Cookie.Name+"_login"):
 		return finding{problem, subject, "the login cookie does not reach the browser", "let the gateway pass Set-Cookie on, and check cookie.name"}
 	}
 	return finding{good, subject, withoutQuery(address) + " leads to the provider, with the login cookie", ""}
@@ -184,7 +201,7 @@ func setsCookie(response *http.Response, name string) bool {
 // application, access tokens among them.
 func (v *visitor) question(ctx context.Context) finding {
 	const subject = "gateway"
-	address := v.config.PublicURL + "/auth"
+	address := v.site.PublicURL + "/auth"
 	response, err := v.visit(ctx, address, nil)
 	switch {
 	case err != nil:

@@ -9,15 +9,32 @@ import (
 	"authsvc/authsvc"
 )
 
-func checkProvider(ctx context.Context, o *online) []finding {
-	const subject = "provider"
-	report, err := authsvc.InspectProvider(ctx, o.config)
-	if err != nil {
-		return []finding{{problem, subject, err.Error(), "nobody can sign in: check oidc.issuer, and that this host reaches it"}}
+// checkProvider looks at each provider once, whichever sites have it.
+func checkProvider(ctx context.Context, o *online) (findings []finding) {
+	o.authorize = map[string]string{}
+	for _, site := range o.config.EachSite() {
+		for _, p := range site.ProviderList() {
+			if _, seen := o.authorize[p.Issuer]; !seen {
+				findings = append(findings, inspectProvider(ctx, o, p.OIDC)...)
+			}
+		}
 	}
-	o.authorize = report.AuthorizationEndpoint
+	return findings
+}
+
+func inspectProvider(ctx context.Context, o *online, client authsvc.OIDC) []finding {
+	const subject = "provider"
+	report, err := authsvc.InspectProvider(ctx, client)
+	o.authorize[client.Issuer] = report.AuthorizationEndpoint
+	if err != nil {
+		what := err.Error()
+		if len(o.config.Sites)+len(o.config.Providers) > 0 {
+			what = client.Issuer + ": " + what
+		}
+		return []finding{{problem, subject, what, "nobody can sign in: check oidc.issuer, and that this host reaches it"}}
+	}
 	return []finding{
-		{good, subject, fmt.Sprintf("%s is discovered; people sign in at %s", o.config.OIDC.Issuer, report.AuthorizationEndpoint), ""},
+		{good, subject, fmt.Sprintf("%s is discovered; people sign in at %s", client.Issuer, report.AuthorizationEndpoint), ""},
 		{good, "provider keys", fmt.Sprintf("%d, for %s", report.Keys, strings.Join(report.Algorithms, " ")), ""},
 		clockFinding(report, o),
 	}
