@@ -1,6 +1,12 @@
 // Package authsvc is the service: it signs people in with an OpenID Connect provider and answers gateways that
 // ask whether a request may pass. It knows no store by name; package main gives it one.
 //
+// # Sites
+//
+// A service has one site or several, each with a public URL, providers, cookies and rules of its own (site.go). What was asked tells whose a check is
+// (hosttable.go); where a browser has reached the service tells whose its endpoints are (sites.go). A site's name is part of every MAC, seal and name in the
+// store, so that nothing of one means anything to another. All of them are one immutable value, which a reload replaces.
+//
 // # The life of a check
 //
 // A gateway asks about every request, with the browser's cookies: nginx and its relatives at /auth, Traefik and Caddy at /forward, Envoy at
@@ -29,7 +35,7 @@
 //
 // # The life of a login
 //
-//  1. /start checks the return address (returnto.go), seals the attempt into state (attempt.go), gives the browser the
+//  1. /start lets people choose where a site has several providers (providerchoice.go), checks the return address (returnto.go), seals the attempt into state (attempt.go), gives the browser the
 //     login cookie that binds it, and sends it to the provider. Nothing is stored.
 //  2. /callback opens state, sees that it belongs to this browser and is in time, checks what the provider said, and
 //     claims the code in the store so that it is redeemed once, however often the callback comes (callback.go, codeclaim.go).
