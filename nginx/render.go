@@ -206,6 +206,9 @@ func endpointsRegexp(prefix string) string {
 	quoted := make([]string, len(endpoints))
 	for i, name := range endpoints {
 		quoted[i] = regexp.QuoteMeta(name)
+		if name == "callback" {
+			quoted[i] += "(?:/[a-z0-9-]+)?" // one for each provider, where there are several
+		}
 	}
 	return "^" + regexp.QuoteMeta(prefix) + "/(?:" + strings.Join(quoted, "|") + ")$"
 }

@@ -24,7 +24,8 @@ identity headers to the application, the way to the login and back, and a page f
 
 With a configuration (--config, AUTHSVC_CONFIG, or the environment with AUTHSVC_PUBLIC_URL) everything
 that it knows and no flag says comes from there: host, port and path of public_url, the cookie's name, the
-identity headers, and this replica's address. Without one the defaults count.
+identity headers, and this replica's address. Without one the defaults count. Where it has several sites, --server-name
+says which: each is rendered by itself, and without it the main one is.
 
 Several applications below one parent domain can share one login: set cookie.domain, render the login host
 with --login-only, and each application with its own --server-name. It asks the same replicas, and sends

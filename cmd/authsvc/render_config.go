@@ -16,6 +16,14 @@ import (
 // fillSite takes from the configuration what no flag has said. It returns what keeps the two from each other, and what is
 // allowed and will surprise.
 func fillSite(site *nginx.Site, config *authsvc.Config) (problems, warnings []error, err error) {
+	// With several sites it is the one whose host is named, else the main one.
+	if site.ServerName != "" && len(config.Sites) > 0 {
+		own := config.SiteAt(site.ServerName)
+		if own == nil {
+			return []error{&nginx.FieldError{Field: "ServerName", Value: site.ServerName, Want: "give a host that the hosts of a site name: nobody passes at others"}}, nil, nil
+		}
+		config = own
+	}
 	public, err := url.Parse(config.PublicURL)
 	if err != nil {
 		return nil, nil, fmt.Errorf("public_url: %w", err)
@@ -33,7 +41,7 @@ func fillSite(site *nginx.Site, config *authsvc.Config) (problems, warnings []er
 	case elsewhere && site.LoginURL != "":
 		if problem := beyondDomain(site.ServerName, config.Cookie.Domain); problem != nil {
 			problems = append(problems, problem)
-		} else if !returnsTo(config.Redirect.AllowedHosts, site.ServerName) {
+		} else if !returnsTo(slices.Concat(config.Hosts, config.Redirect.AllowedHosts), site.ServerName) {
 			warnings = append(warnings, fmt.Errorf("redirect.allowed_hosts does not name %s: a login does not come back to it, and ends at %s; add .%s",
 				site.ServerName, config.Redirect.Default, config.Cookie.Domain))
 		}
