@@ -118,6 +118,11 @@ func (p *provider) requestTokens(ctx context.Context, m *metadata, form url.Valu
 	if err != nil {
 		return session.Tokens{}, err
 	}
+	return readTokens(answer, asked)
+}
+
+// readTokens reads the answer to a grant that was asked for then.
+func readTokens(answer *clientAnswer, asked time.Time) (session.Tokens, error) {
 	fields, err := answer.fields()
 	code, _ := fields["error"].(string)
 	if !answer.ok() || code != "" { // a few send errors with status 200

@@ -16,7 +16,7 @@ import (
 func (p *provider) addUserinfo(ctx context.Context, m *metadata, id *verifiedID, accessToken string) error {
 	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
-	claims, err := p.fetchUserinfo(ctx, m.Userinfo, accessToken)
+	claims, err := p.fetchUserinfo(ctx, m, accessToken)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUserinfo, err)
 	}
@@ -42,8 +42,8 @@ func (p *provider) addUserinfo(ctx context.Context, m *metadata, id *verifiedID,
 // errUserinfo says that the userinfo answer was discarded. The login goes on with the ID token's claims.
 var errUserinfo = errors.New("userinfo discarded")
 
-func (p *provider) fetchUserinfo(ctx context.Context, address, accessToken string) (map[string]any, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+func (p *provider) fetchUserinfo(ctx context.Context, m *metadata, accessToken string) (map[string]any, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.Userinfo, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -60,12 +60,16 @@ func (p *provider) fetchUserinfo(ctx context.Context, address, accessToken strin
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the answer's status is %d", response.StatusCode)
 	}
-	if mediaType, _, err := mime.ParseMediaType(response.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
-		return nil, errors.New("the answer is not application/json")
+	mediaType, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" && mediaType != "application/jwt" {
+		return nil, errors.New("the answer is neither application/json nor application/jwt")
 	}
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, err
+	}
+	if mediaType == "application/jwt" {
+		return p.openUserinfo(ctx, m, string(body))
 	}
 	claims, err := decodeClaims(body)
 	if err != nil {
