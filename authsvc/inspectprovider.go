@@ -17,6 +17,8 @@ type ProviderReport struct {
 	// Ahead is how far the provider's clock is ahead of this host's by the Date of its answers, to a second; Dated says that it told one.
 	Ahead time.Duration
 	Dated bool
+	// Notes are what is odd about it, or does not go with the configuration.
+	Notes []ProviderNote
 }
 
 // MaxClockSkew is how far the provider's clock and the store's may differ before ID tokens are refused.
@@ -37,6 +39,7 @@ func InspectProvider(ctx context.Context, o OIDC) (ProviderReport, error) {
 	}
 	found := p.discovered.Load()
 	report := ProviderReport{AuthorizationEndpoint: found.Authorization, Keys: len(*found.keys.keys.Load()), Algorithms: found.keys.algorithmNames()}
+	report.Notes = found.notes(o, time.Now())
 	if ahead := dated.ahead.Load(); ahead != nil {
 		report.Ahead, report.Dated = *ahead, true
 	}

@@ -23,7 +23,7 @@ func newCheckCommand(s *settings) *cobra.Command {
 would be right. It opens the files that the configuration names and touches no network.
 
 With --online it goes on and asks everything that the configuration names, one line for each look, which
-begins with ok, warning, problem, or skipped where it could not look:
+begins with ok, note, warning, problem, or skipped where it could not look:
 
   redis      answers, and how soon; version and topology; every right that is used, each tried by itself on
              keys of its own; a session stored, changed, found and ended; eviction policy and memory

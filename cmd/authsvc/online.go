@@ -11,13 +11,14 @@ import (
 	"authsvc/session/redisstore"
 )
 
-// level is how much a finding matters. All but good and skipped make the check fail.
+// level is how much a finding matters. Warnings and problems make the check fail.
 type level string
 
 const (
 	good    level = "ok"
 	warning level = "warning"
 	problem level = "problem"
+	note    level = "note"    // good to know
 	skipped level = "skipped" // nobody could look
 )
 

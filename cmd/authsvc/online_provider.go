@@ -33,11 +33,19 @@ func inspectProvider(ctx context.Context, o *online, client authsvc.OIDC) []find
 		}
 		return []finding{{problem, subject, what, "nobody can sign in: check oidc.issuer, and that this host reaches it"}}
 	}
-	return []finding{
+	findings := []finding{
 		{good, subject, fmt.Sprintf("%s is discovered; people sign in at %s", client.Issuer, report.AuthorizationEndpoint), ""},
 		{good, "provider keys", fmt.Sprintf("%d, for %s", report.Keys, strings.Join(report.Algorithms, " ")), ""},
 		clockFinding(report, o),
 	}
+	for _, n := range report.Notes {
+		findings = append(findings, finding{noteLevels[n.Weight], subject, n.What, n.Do})
+	}
+	return findings
+}
+
+var noteLevels = map[authsvc.NoteWeight]level{
+	authsvc.NoteInformation: note, authsvc.NoteWarning: warning, authsvc.NoteProblem: problem,
 }
 
 // clockFinding compares the provider's clock with the store's, by which ID tokens are judged.

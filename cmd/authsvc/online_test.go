@@ -160,6 +160,20 @@ func TestCheckOnlineProvider(t *testing.T) {
 			p.EditJWKS(func(document map[string]any) { document["keys"] = []any{} })
 		}, []string{"problem  provider: "}},
 		"broken": {func(p *idptest.Provider) { p.Intercept(idptest.Discovery, idptest.Status(500)) }, []string{"problem  provider: discovery: the answer's status is 500"}},
+		"little that it tells of": {func(p *idptest.Provider) {
+			p.EditDiscovery(func(document map[string]any) {
+				for _, name := range []string{"end_session_endpoint", "code_challenge_methods_supported"} {
+					delete(document, name)
+				}
+				document["scopes_supported"] = []string{"openid", "profile"}
+			})
+		}, []string{"", "", "", "note     provider: the scope email is not among those that it tells of; if it answers",
+			"note     provider: it does not tell of PKCE with S256, which is used all the same", "note     provider: it has no end_session endpoint: "}},
+		"another way to authenticate": {func(p *idptest.Provider) {
+			p.EditDiscovery(func(document map[string]any) {
+				document["token_endpoint_auth_methods_supported"] = []string{"client_secret_post", "private_key_jwt"}
+			})
+		}, []string{"", "", "", "warning  provider: clients authenticate there by client_secret_post, private_key_jwt, and oidc.client_auth is basic; "}},
 		"a clock that is ahead": {dated(4 * time.Minute), []string{"", "",
 			"problem  provider clock: differs by 4m0s from the one by which sessions are measured; beyond 1m0s logins fail"}},
 		"a clock that is a little behind": {dated(-40 * time.Second), []string{"", "", "warning  provider clock: differs by 40s from "}},
