@@ -28,7 +28,7 @@ begins with ok, note, warning, problem, or skipped where it could not look:
   redis      answers, and how soon; version and topology; every right that is used, each tried by itself on
              keys of its own; a session stored, changed, found and ended; eviction policy and memory
   replicas   who runs, and who differs in what, from the others and from this configuration
-  provider   metadata, keys, clock
+  provider   metadata, keys, clock; scopes, ways to authenticate and endpoints that do not go with the configuration
   bearer     keys of each issuer whose bearer tokens count, and that it tells of opaque ones
   gateway    with --via, an address that shall be protected, the whole way: a visitor who is not signed in is
              refused, also one who brings identity headers, and is led through /start to the provider
