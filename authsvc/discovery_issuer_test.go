@@ -10,7 +10,7 @@ import (
 // TestIssuerOfAnother tells whoever wrote an issuer that the provider does not call itself by what to write.
 func TestIssuerOfAnother(t *testing.T) {
 	r := newRig(t, 1, nil)
-	p := r.replicas[0].sites.Load().main.provider
+	p := r.replicas[0].sites.Load().main.providers[0]
 	for _, row := range []struct {
 		name, told string
 		says       string
@@ -34,7 +34,7 @@ func TestIssuerOfAnother(t *testing.T) {
 // TestMetadataThatAreOdd reads what we need, whatever else the document holds.
 func TestMetadataThatAreOdd(t *testing.T) {
 	r := newRig(t, 1, nil)
-	p := r.replicas[0].sites.Load().main.provider
+	p := r.replicas[0].sites.Load().main.providers[0]
 	r.provider.EditDiscovery(func(document map[string]any) {
 		document["scopes_supported"] = "openid email"
 		document["token_endpoint_auth_methods_supported"] = map[string]any{}

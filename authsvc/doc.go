@@ -36,10 +36,12 @@
 // # The life of a login
 //
 //  1. /start lets people choose where a site has several providers (providerchoice.go), checks the return address (returnto.go), seals the attempt into state (attempt.go), gives the browser the
-//     login cookie that binds it, and sends it to the provider. Nothing is stored.
+//     login cookie that binds it, and sends it to the provider. Nothing is stored. A provider that wants requests pushed gets this one
+//     first (push.go).
 //  2. /callback opens state, sees that it belongs to this browser and is in time, checks what the provider said, and
 //     claims the code in the store so that it is redeemed once, however often the callback comes (callback.go, codeclaim.go).
-//  3. The code is exchanged and the ID token checked (oidc.go, idtoken.go, keyset.go).
+//  3. The code is exchanged, for which the client shows who it is (tokenrequest.go, clientauth.go), and the ID token checked (oidc.go, idtoken.go,
+//     keyset.go).
 //  4. Who is let in nowhere by any rule gets no session. What a rule asked of this login is looked for (stepup.go).
 //  5. A session with a new token replaces the browser's former one. Tabs whose callbacks crossed end
 //     on one session (browserslot.go).
