@@ -72,15 +72,6 @@ func (k *clientKey) read() (*credential, error) {
 	return fresh, nil
 }
 
-// certificate is a tls.Config's GetClientCertificate: it is asked when a server wants to know who connects.
-func (k *clientKey) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	loaded, err := k.get()
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Certificate{Certificate: loaded.chain, PrivateKey: loaded.private}, nil
-}
-
 // parseCredential reads a private key in PEM (PKCS #8, PKCS #1 or SEC 1), and the certificate that belongs to it, if any.
 func parseCredential(key, chain []byte) (*credential, error) {
 	private, err := parsePrivateKey(key)

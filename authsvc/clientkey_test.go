@@ -81,6 +81,29 @@ func TestClientKeyRotates(t *testing.T) {
 	}
 }
 
+// TestClientCertificateRotates replaces the client's certificate while connections are open that have shown the former one.
+func TestClientCertificateRotates(t *testing.T) {
+	dir := t.TempDir()
+	server, first, second := newPair(t), newPair(t), newPair(t)
+	certFile, keyFile := writePair(t, dir, first)
+	roots := filepath.Join(dir, "roots.pem")
+	writeFile(t, roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate[0]}))
+	r := newRigWith(t, 1, func(c *Config) {
+		c.OIDC.ClientSecret, c.OIDC.ClientAuth, c.OIDC.ClientKeyFile, c.OIDC.ClientCertFile, c.OIDC.CAFile = "", "mtls", keyFile, certFile, roots
+	}, func(o *idptest.Options) {
+		o.TLS, o.Clients[0].AuthMethod, o.Clients[0].Certificate = &server, idptest.AuthCertificate, second.Certificate[0]
+	})
+	for range 2 {
+		if refused := r.browser().signIn(); refused.StatusCode != http.StatusBadGateway {
+			t.Errorf("with the former certificate: %s", refused.Status)
+		}
+	}
+	writePair(t, dir, second)
+	if landed := r.browser().signIn(); landed.StatusCode != http.StatusFound {
+		t.Errorf("with the new one: %s\n%s", landed.Status, r.log)
+	}
+}
+
 // TestAssertionAlgorithms has keys and providers that cannot come together.
 func TestAssertionAlgorithms(t *testing.T) {
 	for kind, taken := range map[string][]string{"RSA": {"ES256"}, "P-256": {"ES384", "RS256"}, "Ed25519": {"RS256"}} {

@@ -51,17 +51,18 @@ func newProviderClient(o OIDC) (*http.Client, error) {
 		}
 		tlsConfig.RootCAs = roots
 	}
-	if o.ClientAuth == "mtls" {
-		key := newClientKey(o)
-		if _, err := key.get(); err != nil {
-			return nil, fmt.Errorf("oidc.client_key_file: %w", err)
-		}
-		tlsConfig.GetClientCertificate = key.certificate
-	}
-	return &http.Client{
+	client := &http.Client{
 		Transport:     boundedTransport{transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, nil
+	}
+	if o.ClientAuth == "mtls" {
+		certified, err := newCertifiedTransport(newClientKey(o), transport)
+		if err != nil {
+			return nil, fmt.Errorf("oidc.client_key_file: %w", err)
+		}
+		client.Transport = boundedTransport{certified}
+	}
+	return client, nil
 }
 
 // boundedTransport fails the reading of a body that is longer than maxProviderBody.

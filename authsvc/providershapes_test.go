@@ -3,6 +3,8 @@ package authsvc
 import (
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -193,8 +195,46 @@ func (r *rig) endsByBackchannel(shape idptest.Shape) {
 	}
 }
 
+// TestReadmesOfProviders loads what the READMEs show, with keys where their files are.
+func TestReadmesOfProviders(t *testing.T) {
+	dir := t.TempDir()
+	writePair(t, dir, newPair(t))
+	for _, file := range []string{"../README.md", "../examples/providers/README.md"} {
+		readme, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := 0
+		for _, rest := range strings.Split(string(readme), "```yaml\n")[1:] {
+			block, _, _ := strings.Cut(rest, "```")
+			if !strings.Contains(block, "client_key_file") {
+				continue
+			}
+			shown++
+			path := filepath.Join(dir, "authsvc.yaml")
+			writeFile(t, path, []byte(strings.ReplaceAll(block, "/etc/authsvc/", dir+"/")))
+			c, err := Load(path, []string{
+				"AUTHSVC_PUBLIC_URL=https://app.example.com", "AUTHSVC_OIDC_ISSUER=https://id.example.com", "AUTHSVC_OIDC_CLIENT_ID=app",
+				"AUTHSVC_COOKIE_SECRET=" + cookieSecret(1).Reveal(), "AUTHSVC_STORE_URL=redis://127.0.0.1",
+			})
+			if err != nil {
+				t.Errorf("%s: %v", file, err)
+			} else if _, warnings := c.Validate(); len(warnings) > 0 {
+				t.Errorf("%s: %v", file, warnings)
+			}
+		}
+		if shown != 1 {
+			t.Errorf("%s shows %d clients with keys", file, shown)
+		}
+	}
+}
+
 // TestShapesAreExemplified holds the shapes and the examples to each other.
 func TestShapesAreExemplified(t *testing.T) {
+	readme, err := os.ReadFile("../examples/providers/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, shape := range idptest.Shapes() {
 		c, err := Load("../examples/providers/"+shape.Name+".yaml", []string{"AUTHSVC_OIDC_CLIENT_SECRET=hush", "AUTHSVC_COOKIE_SECRET=" + cookieSecret(1).Reveal()})
 		if err != nil {
@@ -207,6 +247,9 @@ func TestShapesAreExemplified(t *testing.T) {
 		issuer, err := url.Parse(c.OIDC.Issuer)
 		if err != nil || issuer.Scheme != "https" || issuer.Path != shape.IssuerPath {
 			t.Errorf("%s: the example's issuer is %s, and the shape's path %q", shape.Name, c.OIDC.Issuer, shape.IssuerPath)
+		}
+		if !strings.Contains(string(readme), "("+shape.Name+".yaml)") {
+			t.Errorf("%s: the README does not speak of it", shape.Name)
 		}
 		if len(shape.Sources) == 0 {
 			t.Errorf("%s: nobody can look its facts up", shape.Name)
