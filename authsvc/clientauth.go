@@ -22,8 +22,12 @@ import (
 // errClientKey says that the key by which the client authenticates cannot be used: a matter for the operator.
 var errClientKey = errors.New("the client's key cannot be used")
 
-// assertionLife is how long a client assertion is good: the time of one request, and of clocks that differ.
-const assertionLife = time.Minute
+const (
+	// assertionLife is how long a client assertion is good: the time of one request, and of a provider's clock that is ahead.
+	assertionLife = time.Minute
+	// assertionAge is how old it claims to be, for a provider's clock that is behind: few allow one of the future.
+	assertionAge = 10 * time.Second
+)
 
 // clientAuth is how this client shows a provider who it is (oidc.client_auth).
 type clientAuth struct {
@@ -103,7 +107,7 @@ func (a *clientAuth) assertion(m *metadata) (string, error) {
 	now := a.now()
 	claims, err := json.Marshal(map[string]any{
 		"iss": a.clientID, "sub": a.clientID, "aud": audience, "jti": rand.Text(),
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(assertionLife).Unix(),
+		"iat": now.Add(-assertionAge).Unix(), "nbf": now.Add(-assertionAge).Unix(), "exp": now.Add(assertionLife).Unix(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("client assertion: %w", err)

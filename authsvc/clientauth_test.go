@@ -159,6 +159,16 @@ func TestClientAuthenticationByEveryMethod(t *testing.T) {
 			client.Key, client.Certificate, client.OlderAssertions = pair.PrivateKey.(crypto.Signer).Public(), pair.Certificate[0], true
 		}, nil)
 	}
+	clock := func(ahead time.Duration) func(t *testing.T) authenticated {
+		return func(t *testing.T) authenticated {
+			a := byAssertion(t, "P-256")
+			a.provide = func(o *idptest.Options) {
+				ours := o.Now
+				o.Now = func() time.Time { return ours().Add(ahead) }
+			}
+			return a
+		}
+	}
 	for name, row := range map[string]struct {
 		client    func(t *testing.T) authenticated
 		algorithm string // of assertions; "" for none
@@ -183,6 +193,8 @@ func TestClientAuthenticationByEveryMethod(t *testing.T) {
 			return byAssertion(t, "P-256").also(func(c *Config) { c.OIDC.ClientKeyID = "key-1" }, func(c *idptest.Client) { c.KeyID = "key-1" }, nil)
 		}, "ES256"},
 		"a certificate, by the older rules": {certified, "ES256"},
+		"a clock that is behind":            {clock(-8 * time.Second), "ES256"},
+		"a clock that is ahead":             {clock(45 * time.Second), "ES256"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
