@@ -88,10 +88,12 @@ func (b *bearers) identify(ctx context.Context, h http.Header) (decision, sessio
 	if !has {
 		return decision{}, session.Tokens{}, false
 	}
-	refusal := refuseBearer(reasonMalformed, wrong, nil)
 	var principal *session.Session
+	var refusal *bearerRefusal
 	if wrong == "" {
 		principal, refusal = b.judge(ctx, raw)
+	} else {
+		refusal = refuseBearer(reasonMalformed, wrong, nil)
 	}
 	if refusal != nil {
 		return decision{Outcome: refusal.outcome, Reason: refusal.reason, Err: refusal.err, bearer: true, refusal: refusal}, session.Tokens{}, true

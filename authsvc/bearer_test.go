@@ -408,3 +408,31 @@ func TestBearerIsPerSite(t *testing.T) {
 		}
 	}
 }
+
+// TestRulesForMachines holds machines against the rules that people are held against.
+func TestRulesForMachines(t *testing.T) {
+	b := newBearerRig(t, 1, func(c *Config) {
+		c.Rules = []Rule{
+			{Name: "open", Paths: []string{"/open/**"}, Allow: "public"},
+			{Name: "api", Paths: []string{"/api/**"}, When: `claims.client_id == "batch" && claims.scope.contains("write")`},
+			{Name: "fresh", Paths: []string{"/fresh/**"}, MaxAge: time.Hour},
+			{Name: "people", Groups: []string{"staff"}},
+		}
+	})
+	batch, reader := b.sign(nil, nil), b.sign(nil, map[string]any{"scope": "read"})
+	person := b.sign(nil, map[string]any{"sub": "alice", "groups": []string{"staff"}, "client_id": "app", "auth_time": b.now().Add(-time.Minute).Unix()})
+	for _, test := range []struct {
+		path, token string
+		want        int
+	}{
+		{"/api/a", batch, 200}, {"/api/a", reader, 403}, {"/api/a", person, 403}, {"/a", batch, 403}, {"/a", person, 200},
+		{"/fresh/a", person, 200}, {"/fresh/a", batch, 401}, // a client's token tells of no sign-in
+		{"/open/a", "x", 200}, {"/api/a", "x", 401},
+	} {
+		header := nginxHeaders(b.url + test.path)
+		header.Set("Authorization", "Bearer "+test.token)
+		if answer := ask(b.replicas[0], http.MethodGet, "/auth", trustedPeer, header); answer.Code != test.want {
+			t.Errorf("%s: %d %v, want %d\n%s", test.path, answer.Code, answer.Header(), test.want, b.log)
+		}
+	}
+}
