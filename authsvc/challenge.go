@@ -65,4 +65,4 @@ func quoteSome(texts []string) string {
 }
 
 // cut bounds an error that may quote a token's header.
-func cut(err error) error { return errors.New(fmt.Sprintf("%.200s", err)) }
+func cut(err error) error { return fmt.Errorf("%.200s", err.Error()) }

@@ -186,9 +186,6 @@ func (d demand) and(other demand) (both demand, ok bool) {
 	return d, true
 }
 
-// isZero reports whether any login will do.
-func (d demand) isZero() bool { return len(d.ACR) == 0 && d.MaxAge == 0 }
-
 // met reports whether a login with this context class, at that moment, is enough now. A login of which the provider did not say when it was counts
 // as too old: when our session began tells nothing about it, since the provider may have asked for nothing.
 func (d demand) met(acr string, authTime, now time.Time) bool {
