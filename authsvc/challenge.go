@@ -1,7 +1,6 @@
 package authsvc
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
