@@ -74,3 +74,34 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainSites takes the rules of the site that the host belongs to.
+func TestExplainSites(t *testing.T) {
+	c, err := load("sites.yaml", nil, func(string, int64) ([]byte, error) {
+		return []byte(`public_url: https://app.example.com
+oidc: {issuer: https://id.example.com, client_id: app, client_secret: hush}
+cookie: {secret: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=}
+rules: [{name: here, groups: staff}]
+sites:
+  - hosts: [b.example.org]
+    public_url: https://b.example.org
+    oidc: {issuer: https://id.example.org, groups_claim: roles}
+    rules: [{name: there, groups: staff}]
+`), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]string{
+		"https://app.example.com/":    "here                 decides: it wants one of its groups",
+		"https://b.example.org:8443/": "there                decides: who is signed in passes",
+	} {
+		var b strings.Builder
+		if err := Explain(&b, c, "GET "+address, []byte(`{"sub":"jane","roles":["staff"]}`), noon); err != nil || !strings.Contains(b.String(), want) {
+			t.Errorf("%s: %v\n%s", address, err, b.String())
+		}
+	}
+	if err := Explain(new(strings.Builder), c, "GET https://c.example.org/", nil, noon); !errors.Is(err, ErrExplain) {
+		t.Errorf("a host of no site: %v", err)
+	}
+}
