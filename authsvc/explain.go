@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 	"time"
 
@@ -22,9 +21,9 @@ func Explain(w io.Writer, c *Config, what string, claims []byte, now time.Time) 
 	if err != nil {
 		return err
 	}
-	own, err := c.siteOf(a.Host)
-	if err != nil {
-		return err
+	own := c.SiteAt(a.Host)
+	if own == nil {
+		return fmt.Errorf("%w: %s is a host of no site, so nobody passes there", ErrExplain, a.Host)
 	}
 	who, err := sessionOfClaims(own, claims, now)
 	if err != nil {
@@ -33,28 +32,6 @@ func Explain(w io.Writer, c *Config, what string, claims []byte, now time.Time) 
 	rules, _ := compileRules(own.Rules, own.OIDC.GroupsClaim)
 	_, err = io.WriteString(w, rules.explain(a, who, now))
 	return err
-}
-
-// siteOf returns the configuration of the site that a host belongs to. Errors: ErrExplain, where it belongs to none.
-func (c *Config) siteOf(host string) (*Config, error) {
-	all := &sites{exact: map[string]*site{}}
-	for name, config := range c.eachSite() {
-		public, err := url.Parse(config.PublicURL)
-		if err != nil {
-			return nil, fmt.Errorf("public_url: %w", err)
-		}
-		s := &site{name: name, config: config, host: lowerASCII(public.Host)}
-		if err := s.setReturns(public, config.Redirect.AllowedHosts); err != nil {
-			return nil, err
-		}
-		all.all = append(all.all, s)
-	}
-	all.main = all.all[0]
-	all.shareOut()
-	if found := all.ofHost(host); found != nil {
-		return found.config, nil
-	}
-	return nil, fmt.Errorf("%w: %s is a host of no site, so nobody passes there", ErrExplain, host)
 }
 
 // parseQuestion reads a method and an address.
