@@ -85,35 +85,6 @@ func groups(s *session.Session, paths []string) []string {
 	return all
 }
 
-// verifiedEmail returns the user's address with its domain in lower case, or "" when there is none to rely
-// on: the provider says it is not verified, or it has a shape that two readers could read differently.
-func verifiedEmail(s *session.Session) string {
-	email, _ := s.Claims["email"].(string)
-	switch verified := s.Claims["email_verified"].(type) {
-	case nil: // many providers leave it out
-	case bool:
-		if !verified {
-			return ""
-		}
-	case string: // some send text
-		if verified != "true" {
-			return ""
-		}
-	default:
-		return ""
-	}
-	for i := range len(email) {
-		if c := email[i]; c <= ' ' || c >= 0x7f || c == '"' || c == ',' {
-			return ""
-		}
-	}
-	user, domain, ok := strings.Cut(email, "@")
-	if !ok || user == "" || strings.Contains(domain, "@") || checkHost(lowerASCII(domain)) != nil {
-		return ""
-	}
-	return user + "@" + lowerASCII(domain)
-}
-
 // decodeClaims reads a JSON object into claims, whole numbers that fit as int64. When a name stands
 // twice the last one counts, as it does for every reader of encoding/json.
 func decodeClaims(data []byte) (map[string]any, error) {

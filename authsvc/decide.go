@@ -121,21 +121,3 @@ func decide(s *session.Session, groupsClaim []string, n narrowing) decision {
 func anyGroup(have, allowed []string) bool {
 	return slices.ContainsFunc(have, func(group string) bool { return slices.Contains(allowed, group) })
 }
-
-// emailAllowed compares addresses without regard to the case of ASCII letters, as mail systems do in practice.
-func emailAllowed(email string, allowed []string) bool {
-	return email != "" && slices.ContainsFunc(allowed, func(a string) bool { return lowerASCII(a) == lowerASCII(email) })
-}
-
-// domainAllowed compares the domain of an address with a list whose entries are exact or, with a
-// leading "." or "*.", mean any subdomain.
-func domainAllowed(email string, allowed []string) bool {
-	_, domain, ok := strings.Cut(email, "@")
-	return ok && slices.ContainsFunc(allowed, func(a string) bool {
-		a = strings.TrimPrefix(lowerASCII(a), "*")
-		if strings.HasPrefix(a, ".") {
-			return strings.HasSuffix(domain, a) && len(domain) > len(a)
-		}
-		return domain == a
-	})
-}

@@ -22,6 +22,7 @@ func TestImports(t *testing.T) {
 		"github.com/prometheus/client_golang/prometheus/promhttp": "metrics",
 		"github.com/fxamacker/cbor/v2":                            "what is sealed into state",
 		"go.yaml.in/yaml/v3":                                      "the configuration",
+		"golang.org/x/net/idna":                                   "one spelling for each domain of an address",
 		"golang.org/x/net/publicsuffix":                           "which domains a cookie may have",
 		"golang.org/x/net/http/httpguts":                          "which names a header may have",
 	}
