@@ -245,12 +245,10 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 	if err != nil {
 		return session.Token{}, providerError(err, again)
 	}
-	if meta.userinfo != "" && site.lacksClaims(id.Claims) {
-		if err := site.provider.addUserinfo(providerContext, meta, &id, tokens.AccessToken); err != nil {
-			s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("the login goes on with the ID token's claims")
-		}
-	}
-	token, made, err := site.sessions.Begin(ctx, site.newcomer(r, id), tokens)
+	claims := site.claims(providerContext, meta, heard{subject: id.Subject, idToken: id.Claims, tokens: tokens}, func(err error) {
+		s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("the login goes on without claims that may be there")
+	})
+	token, made, err := site.sessions.Begin(ctx, site.newcomer(r, id, claims), tokens)
 	if errors.Is(err, session.ErrTooLarge) {
 		return session.Token{}, providerError(fmt.Errorf("%w: %w", errProviderAnswer, err), again)
 	}

@@ -19,6 +19,7 @@ type metrics struct {
 	cacheBypasses   prometheus.Counter
 	shortened       prometheus.Counter
 	identityDropped prometheus.Counter
+	groupsOverage   prometheus.Counter
 	touchFailures   prometheus.Counter
 	panics          prometheus.Counter
 }
@@ -50,6 +51,9 @@ func newMetrics(registry *prometheus.Registry) metrics {
 		identityDropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_identity_values_dropped_total", Help: "Values left out of identity headers: too long, or not fit for a header.",
 		}),
+		groupsOverage: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "authsvc_groups_overage_total", Help: "Logins and refreshes whose groups the provider left out, since they are too many.",
+		}),
 		touchFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_touch_failures_total", Help: "Sessions whose idle time could not be extended.",
 		}),
@@ -60,7 +64,7 @@ func newMetrics(registry *prometheus.Registry) metrics {
 	for _, result := range []string{session.RefreshOK, session.RefreshShared, session.RefreshRevoked, session.RefreshFailed} {
 		m.refreshes.WithLabelValues(result) // there from the start, so that the first one is an increase
 	}
-	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.touchFailures, m.panics)
+	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.touchFailures, m.panics)
 	return m
 }
 

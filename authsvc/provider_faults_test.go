@@ -273,7 +273,7 @@ func TestIDTokenFaults(t *testing.T) {
 				for range 40 {
 					deep = []any{deep}
 				}
-				c["deep"] = deep
+				c["groups"] = deep
 			})
 		}),
 	})

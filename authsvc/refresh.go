@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"strings"
 
@@ -15,7 +14,7 @@ import (
 )
 
 // refresh renews a session's tokens (RFC 6749, section 6; OpenID Connect Core 1.0, section 12) and derives its claims again: what the
-// provider says now replaces what it said, and what it leaves out stays. It is the site's session.RefreshFunc.
+// provider says now replaces what it said; see claims for what it leaves out. It is the site's session.RefreshFunc.
 func (site *site) refresh(ctx context.Context, s session.Session, t session.Tokens) (session.Session, session.Tokens, error) {
 	p := site.provider
 	meta, err := p.ready()
@@ -31,21 +30,11 @@ func (site *site) refresh(ctx context.Context, s session.Session, t session.Toke
 	if err != nil {
 		return s, t, err
 	}
-	if renewed == nil {
-		renewed = &verifiedID{Subject: s.Subject, Claims: map[string]any{}}
+	h := heard{subject: s.Subject, tokens: token, former: s.Claims, formerIDToken: claimsOf(t.IDToken)}
+	if renewed != nil {
+		h.idToken = renewed.Claims
 	}
-	if meta.userinfo != "" && site.lacksClaims(renewed.Claims) {
-		// An answer that is no good is discarded, as at a login; the former claims stay then.
-		if err := p.addUserinfo(ctx, meta, renewed, token.AccessToken); err != nil {
-			site.warn(err)
-		}
-	}
-	claims := maps.Clone(s.Claims)
-	if claims == nil {
-		claims = map[string]any{}
-	}
-	maps.Copy(claims, renewed.Claims)
-	s.Claims = claims
+	s.Claims = site.claims(ctx, meta, h, site.warn)
 	return s, token, nil
 }
 

@@ -58,6 +58,7 @@ type Service struct {
 	site     atomic.Pointer[site]
 	draining atomic.Bool
 	flights  sync.WaitGroup // refreshes under way, which no request waits for
+	overage  sync.Once      // the operator was told of groups that are left out
 
 	// Among the replicas.
 	id, version string
@@ -151,6 +152,15 @@ func (s *Service) ReplaceSecrets(ctx context.Context, c *Config) error {
 	}
 	s.site.Store(site)
 	return nil
+}
+
+// countOverage counts groups that the provider left out, and says once what to do about it: it will be so at every login of these people.
+func (s *Service) countOverage() {
+	s.metrics.groupsOverage.Inc()
+	s.overage.Do(func() {
+		s.log.Warn().Msg("the provider leaves groups out of its tokens where somebody has too many (Entra's overage), so that these people have none here; " +
+			"let the token carry only groups that are assigned to the application, or use app roles with oidc.groups_claim: roles; authsvc_groups_overage_total counts them")
+	})
 }
 
 // Drain makes the service not ready, while it serves on: gateways that ask for readiness go to another replica.

@@ -31,6 +31,8 @@ type site struct {
 	warn     func(error) // tells the operator what nobody else is told
 
 	refreshWait time.Duration // how long a verdict waits for a refresh once the access token has expired
+	// userinfoInterval is how often userinfo is asked for changed claims; 0 is never but at a login and a refresh.
+	userinfoInterval time.Duration
 
 	sessionCookie cookie
 	loginCookie   cookie
@@ -39,6 +41,8 @@ type site struct {
 	headers     []identityHeader
 	tokens      bool // a header carries one
 	groupsClaim []string
+	needed      neededClaims
+	tellOverage func() // groups were left out since they are too many
 	userClaim   string // what the user header carries
 
 	returns       returnPolicy
@@ -85,6 +89,8 @@ func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *
 		trusted:     c.TrustedPrefixes(),
 		headers:     identityHeaders(c.Headers),
 		groupsClaim: c.OIDC.GroupsClaim,
+		needed:      newNeededClaims(c),
+		tellOverage: service.countOverage,
 		userClaim:   "sub",
 		provider: &provider{
 			issuer: c.OIDC.Issuer, client: service.client, now: service.store.Now, discovered: discovered,
@@ -105,7 +111,7 @@ func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *
 		Manager: s.sessions, Slots: service.store, Refresh: s.refresh, Before: c.Session.RefreshBefore,
 		Running: &service.flights, Report: service.reportRefresh, Limit: c.Session.RefreshLimit,
 	}
-	s.refreshWait = c.Session.RefreshWait
+	s.refreshWait, s.userinfoInterval = c.Session.RefreshWait, c.Session.UserinfoInterval
 	s.tokens = needsTokens(s.headers)
 	if claim := c.Headers["X-Auth-Request-User"]; claim != "" && !strings.HasPrefix(claim, "@") {
 		s.userClaim = claim
@@ -177,18 +183,4 @@ func (s *site) loginURL(returnTo string) string {
 		}
 		returnTo = short
 	}
-}
-
-// lacksClaims reports whether the ID token left out a claim that this site forwards, so that userinfo is worth asking.
-func (s *site) lacksClaims(claims map[string]any) bool {
-	wanted := slices.Clone(s.groupsClaim)
-	wanted = append(wanted, "email")
-	for _, h := range s.headers {
-		if !strings.HasPrefix(h.Claim, "@") {
-			wanted = append(wanted, h.Claim)
-		}
-	}
-	return slices.ContainsFunc(wanted, func(path string) bool {
-		return claim(&session.Session{Subject: "-", Issuer: "-", ProviderSession: "-", ACR: "-", Claims: claims}, path) == nil
-	})
 }

@@ -95,7 +95,14 @@ func (p *Provider) accessToken(signer *key, i issue) string {
 	if len(i.person.Groups) > 0 {
 		claims["groups"] = i.person.Groups
 	}
-	header, payload := mustJSON(signer.header("at+jwt")), mustJSON(claims)
+	head := signer.header("at+jwt")
+	p.hooks.mu.RLock()
+	change := p.hooks.accessToken
+	p.hooks.mu.RUnlock()
+	if change != nil {
+		change(head, claims)
+	}
+	header, payload := mustJSON(head), mustJSON(claims)
 	have := len(encode(header)) + len(encode(payload)) + signer.signatureLength() + 2
 	if missing := p.options.AccessTokenBytes - have; missing > 0 {
 		claims["padding"] = strings.Repeat("x", missing*3/4+1)
