@@ -45,6 +45,7 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	if d.Outcome != Allow {
 		return d
 	}
+	known := d.known
 	d = decide(d.Session, site.groupsClaim, parseNarrowing(q.query))
 	if d.Outcome != Allow {
 		return d
@@ -52,9 +53,12 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	if stale {
 		d.Reason = "session_stale"
 	}
-	var dropped int
-	d.Identity, dropped = renderIdentity(site.headers, d.Session, tokens, site.groupsClaim, s.store.Now())
-	s.metrics.identityDropped.Add(float64(dropped))
+	if known == nil {
+		known = site.identityOf(d.Session, tokens)
+	}
+	if d.Identity, d.Err = s.tell(site, d.Session, known, q.asked); d.Err != nil {
+		return decision{Outcome: Unavailable, Reason: "assertion", Err: d.Err}
+	}
 	return d
 }
 
@@ -84,7 +88,8 @@ func (s *Service) identify(ctx context.Context, site *site, r *http.Request) (de
 	case err != nil:
 		return decision{Outcome: Unavailable, Reason: "store", Err: err}, tokens
 	}
-	return decision{Outcome: Allow, Reason: "session", Session: &recalled.Session, token: token, stale: recalled.Stale}, tokens
+	known, _ := recalled.Derived.(*identity)
+	return decision{Outcome: Allow, Reason: "session", Session: &recalled.Session, token: token, stale: recalled.Stale, known: known}, tokens
 }
 
 // renew has the session's tokens renewed when they are due, and waits for it only when they have expired. The provider's trouble
@@ -96,6 +101,9 @@ func (s *Service) renew(ctx context.Context, site *site, d decision, tokens sess
 	renewed, tokens, err := site.renewer.Renew(ctx, d.token, *d.Session, tokens, wait)
 	if err != nil {
 		return decision{Outcome: Login, Reason: "session_revoked"}, session.Tokens{}
+	}
+	if renewed.Version != d.Session.Version {
+		d.known = nil // that was of the former
 	}
 	d.Session = &renewed
 	return d, tokens

@@ -173,9 +173,9 @@ func TestAuthPaths(t *testing.T) {
 func TestHeaderBlock(t *testing.T) {
 	r := newRig(t, 1, func(c *Config) {
 		for i := range 10 {
-			c.Headers[fmt.Sprintf("X-Custom-Header-Number-%d", i)] = "name"
+			c.Headers[fmt.Sprintf("X-Custom-Header-Number-%d", i)] = Header{Claim: "name"}
 		}
-		c.Headers["X-Auth-Request-Access-Token"] = "@access_token"
+		c.Headers["X-Auth-Request-Access-Token"] = Header{Claim: "@access_token"}
 	})
 	alice := people[0]
 	alice.Groups = nil

@@ -151,7 +151,7 @@ func TestSessionKeepsWhatIsNeeded(t *testing.T) {
 		want      []string
 	}{
 		"by default": {nil, []string{"email", "email_verified", "groups", "preferred_username"}},
-		"one header more": {func(c *Config) { c.Headers["X-Team"] = "team.name" },
+		"one header more": {func(c *Config) { c.Headers["X-Team"] = Header{Claim: "team.name"} },
 			[]string{"email", "email_verified", "groups", "preferred_username", "team.name"}},
 		"no headers": {func(c *Config) { clear(c.Headers) }, []string{"email", "email_verified", "groups"}},
 	} {

@@ -32,9 +32,9 @@ type Config struct {
 	Session  Session  `key:"session" doc:"how long a session lives"`
 	Redirect Redirect `key:"redirect" doc:"where a login may end"`
 
-	// Headers maps an identity header (canonical name) to a claim path, to @groups or to @access_token.
+	// Headers maps an identity header (canonical name) to what it carries.
 	// After [Load] the default headers are merged in and the removed ones are gone.
-	Headers map[string]string `key:"headers" default:"{\"X-Auth-Request-User\":\"sub\",\"X-Auth-Request-Email\":\"email\",\"X-Auth-Request-Preferred-Username\":\"preferred_username\",\"X-Auth-Request-Groups\":\"@groups\"}" merge:"headers" shared:"report" doc:"identity header to claim path, added to the default ones; an empty path removes a header"`
+	Headers map[string]Header `key:"headers" default:"{\"X-Auth-Request-User\":\"sub\",\"X-Auth-Request-Email\":\"email\",\"X-Auth-Request-Preferred-Username\":\"preferred_username\",\"X-Auth-Request-Groups\":\"@groups\"}" merge:"headers" shared:"report" doc:"identity header to claim path, or to claim, filter, most and encoding; added to the default ones; an empty path removes a header"`
 
 	Rules  []Rule       `key:"rules" later:"true" shared:"report" doc:"who may pass where; without rules any signed-in user"`
 	Bearer []Bearer     `key:"bearer" later:"true" shared:"report" doc:"issuers whose bearer tokens count"`
@@ -105,6 +105,16 @@ type Redirect struct {
 	Default      string   `key:"default" default:"/" shared:"report" doc:"where a login without rd ends"`
 }
 
+// Header says what an identity header carries. In the file it is the claim alone, as a text, or all of it as a mapping.
+type Header struct {
+	// Claim is a claim path, @groups, @access_token or @assertion; "" removes the header.
+	Claim string `key:"claim" doc:"claim path, @groups, @access_token or @assertion; required"`
+	// Filter, unless empty, is a regular expression (RE2) that a value must match somewhere to be carried.
+	Filter   string `key:"filter" doc:"regular expression that a value has to match, such as ^app-"`
+	Most     int    `key:"most" default:"0" doc:"values that are carried at most, the first ones; 0 is any number"`
+	Encoding string `key:"encoding" default:"plain" values:"plain|percent|base64url|json" doc:"plain: UTF-8 as it is; percent and base64url: each value alone; json: ASCII"`
+}
+
 // Rule says who may pass one part of the site. Within a key any value, across keys all.
 type Rule struct {
 	Name         string        `key:"name" doc:"the rule's name"`
@@ -135,7 +145,7 @@ type SiteConfig struct {
 	Cookie    Cookie            `key:"cookie" doc:"as above"`
 	Session   Session           `key:"session" doc:"as above"`
 	Redirect  Redirect          `key:"redirect" doc:"as above"`
-	Headers   map[string]string `key:"headers" merge:"headers" doc:"as above"`
+	Headers   map[string]Header `key:"headers" merge:"headers" doc:"as above"`
 	Rules     []Rule            `key:"rules" doc:"as above"`
 	Bearer    []Bearer          `key:"bearer" doc:"as above"`
 }

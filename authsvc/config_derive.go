@@ -36,7 +36,7 @@ func (c *Config) Complete() {
 			c.OIDC.ClientAuth = "none"
 		}
 	}
-	maps.DeleteFunc(c.Headers, func(_, claim string) bool { return claim == "" })
+	maps.DeleteFunc(c.Headers, func(_ string, h Header) bool { return h.Claim == "" })
 }
 
 func defaultCookieName(publicURL, domain string) string {

@@ -93,6 +93,7 @@ var (
 	storeURLType = reflect.TypeFor[StoreURL]()
 	durationType = reflect.TypeFor[time.Duration]()
 	timeType     = reflect.TypeFor[time.Time]()
+	headerType   = reflect.TypeFor[Header]()
 )
 
 // isSection tells whether a value of this type is a mapping with keys of its own.

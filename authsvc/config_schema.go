@@ -66,7 +66,7 @@ func typeSchema(kind reflect.Type) map[string]any {
 	case reflect.Int:
 		return map[string]any{"type": "integer"}
 	case reflect.Map:
-		return map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "string"}}
+		return map[string]any{"type": "object", "additionalProperties": entrySchema(kind.Elem())}
 	case reflect.Slice:
 		list := map[string]any{"type": "array", "items": typeSchema(kind.Elem())}
 		if !isSection(kind.Elem()) {
@@ -76,6 +76,16 @@ func typeSchema(kind reflect.Type) map[string]any {
 	default:
 		return map[string]any{"type": "string"}
 	}
+}
+
+// entrySchema is the schema of a mapping's values. A header is a text or a mapping.
+func entrySchema(kind reflect.Type) map[string]any {
+	if kind != headerType {
+		return typeSchema(kind)
+	}
+	whole := sectionSchema(kind)
+	whole["required"] = []string{"claim"}
+	return map[string]any{"anyOf": []any{map[string]any{"type": "string"}, whole}}
 }
 
 // jsonValue returns a value as it is written in the file.

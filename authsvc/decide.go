@@ -45,6 +45,7 @@ type decision struct {
 	token   session.Token    // by which it was found
 	stale   bool             // it is what this replica last knew, since the store cannot tell
 	Err     error            // why, for the operator; nil for a plain verdict
+	known   *identity        // as its headers tell it; nil where that is to be made yet
 	// Identity are the values of the site's identity headers, when the outcome is Allow.
 	Identity []string
 }

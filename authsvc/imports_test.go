@@ -15,6 +15,7 @@ func TestImports(t *testing.T) {
 
 		"github.com/coreos/go-oidc/v3/oidc":                       "discovery and ID tokens",
 		"github.com/go-jose/go-jose/v4":                           "signatures",
+		"github.com/maypok86/otter/v2":                            "assertions that are kept for a moment",
 		"golang.org/x/oauth2":                                     "the code exchange",
 		"github.com/go-chi/chi/v5":                                "routes",
 		"github.com/rs/zerolog":                                   "logs",

@@ -18,7 +18,7 @@ type metrics struct {
 	cacheMisses     prometheus.Counter
 	cacheBypasses   prometheus.Counter
 	shortened       prometheus.Counter
-	identityDropped prometheus.Counter
+	identityDropped *prometheus.CounterVec
 	groupsOverage   prometheus.Counter
 	touchFailures   prometheus.Counter
 	panics          prometheus.Counter
@@ -48,9 +48,10 @@ func newMetrics(registry *prometheus.Registry) metrics {
 		shortened: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_return_addresses_shortened_total", Help: "Return addresses that were too long and lost their query or path.",
 		}),
-		identityDropped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "authsvc_identity_values_dropped_total", Help: "Values left out of identity headers: too long, or not fit for a header.",
-		}),
+		identityDropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "authsvc_identity_values_dropped_total",
+			Help: "Values left out of identity headers, each time that a session is loaded: unfit for a header, beyond the header's most, beyond the size of all, or a token beyond it.",
+		}, []string{"reason"}),
 		groupsOverage: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_groups_overage_total", Help: "Logins and refreshes whose groups the provider left out, since they are too many.",
 		}),
@@ -63,6 +64,9 @@ func newMetrics(registry *prometheus.Registry) metrics {
 	}
 	for _, result := range []string{session.RefreshOK, session.RefreshShared, session.RefreshRevoked, session.RefreshFailed} {
 		m.refreshes.WithLabelValues(result) // there from the start, so that the first one is an increase
+	}
+	for _, reason := range []string{cutUnfit, cutMost, cutSize, cutToken} {
+		m.identityDropped.WithLabelValues(reason)
 	}
 	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.touchFailures, m.panics)
 	return m

@@ -40,6 +40,7 @@ func (s *Service) routes() []route {
 		{"/session", get, s.sessionJSON},
 		{"/sessions", getOrPost, s.page(s.sessions)},
 		{"/userinfo", get, s.userinfoJSON},
+		{"/jwks.json", get, s.jwks},
 	}
 	for path, dialect := range dialects {
 		routes = append(routes, route{path, nil, s.check(dialect)})

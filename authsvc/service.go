@@ -55,10 +55,13 @@ type Service struct {
 	journal  session.Journal
 	cache    *session.Cache
 	stock    *stock
-	site     atomic.Pointer[site]
-	draining atomic.Bool
-	flights  sync.WaitGroup // refreshes under way, which no request waits for
-	overage  sync.Once      // the operator was told of groups that are left out
+	// assertions are those that were made a moment ago, of every site.
+	assertions *keptAssertions
+	cuts       notices
+	site       atomic.Pointer[site]
+	draining   atomic.Bool
+	flights    sync.WaitGroup // refreshes under way, which no request waits for
+	overage    sync.Once      // the operator was told of groups that are left out
 
 	// Among the replicas.
 	id, version string
@@ -92,6 +95,7 @@ func New(o Options) (*Service, error) {
 		TTL: o.Config.Session.CacheTTL, Stale: o.Config.Session.ServeStale, Bytes: cacheBytes(),
 		Report: s.metrics.countCache, Back: s.journal.Replay,
 	})
+	s.assertions = newKeptAssertions(cacheBytes() / 4)
 	s.standing.Store(&standing{}) // not ready until Join says otherwise
 	s.stock = &stock{counter: o.Store}
 	o.Metrics.MustRegister(s.stock)

@@ -39,7 +39,10 @@ type site struct {
 
 	trusted     []netip.Prefix
 	headers     []identityHeader
-	tokens      bool // a header carries one
+	identities  identityPlan
+	asserter    *asserter
+	tellCut     func(session.ID, cut) // something was left out of the headers of a session
+	tokens      bool                  // a header carries one
 	groupsClaim []string
 	needed      neededClaims
 	tellOverage func() // groups were left out since they are too many
@@ -87,7 +90,8 @@ func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *
 			sameSite: http.SameSiteLaxMode, maxAge: int(attemptLife / time.Second),
 		},
 		trusted:     c.TrustedPrefixes(),
-		headers:     identityHeaders(c.Headers),
+		identities:  newIdentityPlan(c),
+		tellCut:     service.tellCut,
 		groupsClaim: c.OIDC.GroupsClaim,
 		needed:      newNeededClaims(c),
 		tellOverage: service.countOverage,
@@ -105,15 +109,19 @@ func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *
 		crossOrigin:   http.NewCrossOriginProtection(),
 	}
 	s.sessions.Endings, s.sessions.Journal, s.sessions.Cache = &service.endings, &service.journal, service.cache
-	s.sessions.Format = service.formatToWrite
+	s.sessions.Format, s.sessions.Derive = service.formatToWrite, s.derive
+	s.headers = s.identities.headers
+	if s.asserter, err = newAsserter(c.PublicURL, keyring, service.assertions, service.store.Now); err != nil {
+		return nil, err
+	}
 	s.warn = func(err error) { service.log.Warn().Err(err).Msg("the refresh goes on with the former claims") }
 	s.renewer = &session.Renewer{
 		Manager: s.sessions, Slots: service.store, Refresh: s.refresh, Before: c.Session.RefreshBefore,
 		Running: &service.flights, Report: service.reportRefresh, Limit: c.Session.RefreshLimit,
 	}
 	s.refreshWait, s.userinfoInterval = c.Session.RefreshWait, c.Session.UserinfoInterval
-	s.tokens = needsTokens(s.headers)
-	if claim := c.Headers["X-Auth-Request-User"]; claim != "" && !strings.HasPrefix(claim, "@") {
+	s.tokens = len(s.identities.tokens) > 0
+	if claim := c.Headers["X-Auth-Request-User"].Claim; claim != "" && !strings.HasPrefix(claim, "@") {
 		s.userClaim = claim
 	}
 	if s.provider.formPost {

@@ -32,6 +32,9 @@ type Manager struct {
 	// Format tells the format of records to write, from OldestRecordFormat to RecordFormat, which nil stands for. It follows the other
 	// replicas: see FormatToWrite.
 	Format func() byte
+	// Derive, unless nil, makes of a session what its verdicts need, and tells about how many bytes of memory that takes. Recall gives it to all who get the
+	// session from the cache, so nobody may change it. Tokens are zero unless they were asked for.
+	Derive func(s Session, t Tokens) (derived any, size int)
 	// Now is the store's clock, the only one by which sessions are measured; nil means time.Now.
 	Now func() time.Time
 }
