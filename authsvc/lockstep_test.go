@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -14,7 +15,7 @@ import (
 // verdictsFlag is how many verdicts TestLockStep asks for: a million with
 //
 //	go test ./authsvc -run LockStep -verdicts 1000000
-var verdictsFlag = flag.Int("verdicts", 20_000, "verdicts of TestLockStep")
+var verdictsFlag = flag.Int("verdicts", 10_000, "verdicts of TestLockStep")
 
 // TestLockStep asks for two users in turn and at once, at two replicas that keep sessions, identities and assertions in memory, while both sessions are renewed: nobody is
 // ever told to be the other (the class of CVE-2026-71326 and CVE-2025-29923).
@@ -38,6 +39,7 @@ func TestLockStep(t *testing.T) {
 		handlers = append(handlers, replica.Handler())
 	}
 	var checked sync.Map // assertions whose signature was found good
+	var passed [2]atomic.Int64
 	check := func(u user, answer *httptest.ResponseRecorder, origin string) error {
 		h := answer.Header()
 		text := h.Get(jwtHeader)
@@ -72,6 +74,10 @@ func TestLockStep(t *testing.T) {
 					request.RemoteAddr, request.Header = trustedPeer, askedFor(u.cookie, origin+"/page")
 					answer := httptest.NewRecorder()
 					handlers[(worker+round)%2].ServeHTTP(answer, request)
+					if answer.Code == http.StatusServiceUnavailable && answer.Header().Get("X-Auth-Request-User") == "" {
+						continue // this machine is busy, and a verdict has its time
+					}
+					passed[(turn+worker)%2].Add(1)
 					if err := check(u, answer, origin); err != nil {
 						t.Error(err)
 						return
@@ -84,6 +90,10 @@ func TestLockStep(t *testing.T) {
 		})
 	}
 	running.Wait()
+	t.Logf("%d and %d verdicts", passed[0].Load(), passed[1].Load())
+	if passed[0].Load() == 0 || passed[1].Load() == 0 {
+		t.Error("somebody never passed")
+	}
 	if refreshes := r.provider.Counts("alice").Refreshes; refreshes == 0 {
 		t.Error("nothing was renewed meanwhile")
 	}
