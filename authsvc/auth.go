@@ -95,7 +95,7 @@ func (s *Service) identify(ctx context.Context, site *site, r *http.Request) (de
 // renew has the session's tokens renewed when they are due, and waits for it only when they have expired. The provider's trouble
 // changes no verdict: the session's claims count until its own end. Only a session that the provider has ended is over.
 func (s *Service) renew(ctx context.Context, site *site, d decision, tokens session.Tokens, wait time.Duration) (decision, session.Tokens) {
-	if !site.renewer.Due(*d.Session) {
+	if !site.renewer.Pending(*d.Session) {
 		return d, tokens
 	}
 	renewed, tokens, err := site.renewer.Renew(ctx, d.token, *d.Session, tokens, wait)

@@ -121,7 +121,7 @@ type heard struct {
 
 // claims asks where claims can be, and chooses. The ID token counts first, then userinfo, then the access token if it is a JWT of the same issuer; each is
 // only asked for what those before it leave out. Where session.userinfo_interval is set userinfo counts before the ID token, which is older from
-// then on. A source that cannot be asked is told by warn, and what it may have told stays.
+// then on; what userinfo leaves out is as the last ID token has it, until the next refresh. A source that cannot be asked is told by warn, and what it may have told stays.
 //
 // What the provider leaves out stays, since many do not repeat everything, but for groups: who has lost the last one gets no claim from
 // most providers. They are over when every source that could have them has answered.

@@ -92,7 +92,7 @@ type Session struct {
 	AbsoluteTimeout  time.Duration `key:"absolute_timeout" default:"12h" shared:"report" doc:"a session ends this long after its login"`
 	RefreshBefore    time.Duration `key:"refresh_before" default:"1m" shared:"report" doc:"refresh this long before the access token expires, at most half of its life"`
 	RefreshWait      time.Duration `key:"refresh_wait" default:"2s" shared:"report" doc:"how long a verdict waits for a refresh once the access token has expired; at /envoy/ 100ms at most"`
-	UserinfoInterval time.Duration `key:"userinfo_interval" default:"0" later:"true" shared:"report" doc:"ask userinfo this often for changed claims"`
+	UserinfoInterval time.Duration `key:"userinfo_interval" default:"0" shared:"report" doc:"ask userinfo this often for changed claims, beside each refresh; 0 is never"`
 	RefreshLimit     int           `key:"refresh_limit" default:"1000" shared:"report" doc:"refreshes that one replica has under way at most; what is due beyond them is refreshed by a later request"`
 	MaxPerUser       int           `key:"max_per_user" default:"0" shared:"report" doc:"newest sessions that a user keeps; 0 is no cap"`
 	CacheTTL         time.Duration `key:"cache_ttl" default:"5s" shared:"report" doc:"how long a replica may trust its own copy; 0 turns the cache off"`

@@ -20,6 +20,7 @@ type metrics struct {
 	shortened       prometheus.Counter
 	identityDropped *prometheus.CounterVec
 	groupsOverage   prometheus.Counter
+	revised         *prometheus.CounterVec
 	touchFailures   prometheus.Counter
 	panics          prometheus.Counter
 }
@@ -55,6 +56,9 @@ func newMetrics(registry *prometheus.Registry) metrics {
 		groupsOverage: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_groups_overage_total", Help: "Logins and refreshes whose groups the provider left out, since they are too many.",
 		}),
+		revised: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "authsvc_userinfo_asked_total", Help: "Sessions whose claims were asked for between refreshes (session.userinfo_interval), by result: ok, failed.",
+		}, []string{"result"}),
 		touchFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_touch_failures_total", Help: "Sessions whose idle time could not be extended.",
 		}),
@@ -68,8 +72,19 @@ func newMetrics(registry *prometheus.Registry) metrics {
 	for _, reason := range []string{cutUnfit, cutMost, cutSize, cutToken} {
 		m.identityDropped.WithLabelValues(reason)
 	}
-	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.touchFailures, m.panics)
+	for _, result := range []string{"ok", "failed"} {
+		m.revised.WithLabelValues(result)
+	}
+	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.revised, m.touchFailures, m.panics)
 	return m
+}
+
+func (m *metrics) countRevised(failed bool) {
+	result := "ok"
+	if failed {
+		result = "failed"
+	}
+	m.revised.WithLabelValues(result).Inc()
 }
 
 // countCache is for every verdict: it looks no label up.

@@ -38,6 +38,26 @@ func (site *site) refresh(ctx context.Context, s session.Session, t session.Toke
 	return s, token, nil
 }
 
+// revise asks userinfo for the claims as they are now, and returns them; those that the session has when the provider cannot tell. It is the site's
+// session.ReviseFunc.
+func (site *site) revise(ctx context.Context, s session.Session, t session.Tokens) map[string]any {
+	meta, err := site.provider.ready()
+	if err != nil || meta.userinfo == "" || t.AccessToken == "" {
+		return s.Claims
+	}
+	failed := false
+	idToken := claimsOf(t.IDToken)
+	claims := site.claims(ctx, meta, heard{subject: s.Subject, idToken: idToken, tokens: t, former: s.Claims, formerIDToken: idToken}, func(err error) {
+		failed = true
+		site.warn(err)
+	})
+	site.tellRevised(failed)
+	if failed {
+		return s.Claims
+	}
+	return claims
+}
+
 // renew asks the token endpoint. The ID token is nil when the provider gave no new one. Errors: session.ErrRefused when the provider
 // will never renew these tokens; errKeysUnavailable when nobody can tell whether the new ID token is good, with tokens that are; then
 // errProviderUnavailable and errProviderAnswer.

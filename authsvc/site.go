@@ -45,8 +45,9 @@ type site struct {
 	tokens      bool                  // a header carries one
 	groupsClaim []string
 	needed      neededClaims
-	tellOverage func() // groups were left out since they are too many
-	userClaim   string // what the user header carries
+	tellOverage func()            // groups were left out since they are too many
+	tellRevised func(failed bool) // userinfo was asked for changed claims
+	userClaim   string            // what the user header carries
 
 	returns       returnPolicy
 	returnDefault string
@@ -95,6 +96,7 @@ func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *
 		groupsClaim: c.OIDC.GroupsClaim,
 		needed:      newNeededClaims(c),
 		tellOverage: service.countOverage,
+		tellRevised: service.metrics.countRevised,
 		userClaim:   "sub",
 		provider: &provider{
 			issuer: c.OIDC.Issuer, client: service.client, now: service.store.Now, discovered: discovered,
@@ -118,6 +120,7 @@ func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *
 	s.renewer = &session.Renewer{
 		Manager: s.sessions, Slots: service.store, Refresh: s.refresh, Before: c.Session.RefreshBefore,
 		Running: &service.flights, Report: service.reportRefresh, Limit: c.Session.RefreshLimit,
+		Revise: s.revise, Interval: c.Session.UserinfoInterval,
 	}
 	s.refreshWait, s.userinfoInterval = c.Session.RefreshWait, c.Session.UserinfoInterval
 	s.tokens = len(s.identities.tokens) > 0

@@ -70,6 +70,7 @@ func (m *Manager) Begin(ctx context.Context, s Session, t Tokens) (Token, Sessio
 	now := m.now()
 	s.ID, s.Version, s.Site = token.ID(), 1, m.Site
 	s.Created, s.Expires = now, now.Add(m.AbsoluteTimeout).Truncate(time.Millisecond)
+	s.ClaimsAsked = now
 	r, err := m.seal(token, &s, t, now)
 	if err != nil {
 		return Token{}, Session{}, err
@@ -105,10 +106,12 @@ func (m *Manager) Rotate(ctx context.Context, token Token, s Session, t Tokens) 
 
 // seal makes the record of a session and its tokens, and notes in the session what it has to know of them.
 func (m *Manager) seal(token Token, s *Session, t Tokens, now time.Time) (Record, error) {
-	s.AccessExpires, s.AccessLife, s.Refreshable = t.Expiry, 0, t.RefreshToken != ""
-	if !t.Expiry.IsZero() {
+	if t.Expiry.IsZero() {
+		s.AccessLife = 0
+	} else if !t.Expiry.Equal(s.AccessExpires) { // else it is the token that was there before
 		s.AccessLife = max(t.Expiry.Sub(now), 0)
 	}
+	s.AccessExpires, s.Refreshable = t.Expiry, t.RefreshToken != ""
 	r := Record{ID: s.ID, Format: m.format(), Version: s.Version, Site: s.Site, Expires: s.Expires, TTL: m.ttl(now, s.Expires)}
 	s.IdleExpires = now.Add(r.TTL)
 	plaintext, err := encodeIdentity(*s, r.Format)
