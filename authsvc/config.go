@@ -62,7 +62,7 @@ type OIDC struct {
 	ClientID     string            `key:"client_id" shared:"must" doc:"our client at the provider; required"`
 	ClientSecret Secret            `key:"client_secret" shared:"report" doc:"the client's secret; none for a public client (PKCE is always used)"`
 	Scopes       []string          `key:"scopes" default:"openid,profile,email" shared:"report" doc:"scopes to ask for; add offline_access where the provider wants it for refresh tokens"`
-	GroupsClaim  []string          `key:"groups_claim" default:"groups" shared:"report" doc:"claim path of the groups, or a list of them, joined"`
+	GroupsClaim  []string          `key:"groups_claim" default:"groups" shared:"report" doc:"claim path of the groups, or a list of them, joined; split(path) splits a text at its spaces"`
 	CAFile       string            `key:"ca_file" shared:"own" doc:"PEM file with the roots for the provider; the system's without it"`
 	AuthParams   map[string]string `key:"auth_params" shared:"report" doc:"parameters added to every authorization request"`
 	ClientAuth   string            `key:"client_auth" values:"basic|post|none" shared:"report" doc:"how the client authenticates: basic, post or none; basic with a client_secret, none without"`

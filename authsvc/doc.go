@@ -15,8 +15,9 @@
 //  4. Tokens that are due are renewed beside the request, by one replica for all (session.Renewer, refresh.go). Only a
 //     session whose tokens have expired waits, a little; then it passes on its claims. A session that the provider has ended is over: Login.
 //  5. The rule is applied: any signed-in user, narrowed by the check's query where that is the gateway's (decide.go). May not: Deny.
-//  6. Allow answers 200 with every identity header, empty where there is no value (headers.go), so that
-//     a forged copy from the client is always overwritten. Login answers 401 and names the URL at which to
+//  6. Allow answers 200 with every identity header, empty where there is no value, so that
+//     a forged copy from the client is always overwritten. What they say was made when the session was loaded, and is kept with it (identity.go, headers.go);
+//     a verdict adds the access token and the assertion (tell.go, assertion.go). Login answers 401 and names the URL at which to
 //     sign in, made from what was asked, Deny 403, Unavailable 503 with Retry-After (answer.go).
 //
 // A check never sets a cookie. At /auth it never redirects and has no body. Traefik, Caddy and Envoy pass a refusal on to the browser as it is, so there a
@@ -28,7 +29,8 @@
 //     login cookie that binds it, and sends it to the provider. Nothing is stored.
 //  2. /callback opens state, sees that it belongs to this browser and is in time, checks what the provider said, and
 //     claims the code in the store so that it is redeemed once, however often the callback comes (callback.go, codeclaim.go).
-//  3. The code is exchanged and the ID token checked (oidc.go, idtoken.go, keyset.go).
+//  3. The code is exchanged and the ID token checked (oidc.go, idtoken.go, keyset.go). The claims that the site uses are chosen from it, from userinfo
+//     and from the access token (claimsources.go).
 //  4. A session with a new token replaces the browser's former one. Tabs whose callbacks crossed end
 //     on one session (browserslot.go).
 //

@@ -68,13 +68,13 @@ type values struct {
 	beyond int
 }
 
-// valuesOf reads the claim of a header from a session.
-func (h identityHeader) valuesOf(s *session.Session, groupsClaim []string) values {
+// valuesOf reads the claim of a header from a session with these groups.
+func (h identityHeader) valuesOf(s *session.Session, groups []string) values {
 	var elements []any
 	var v values
 	if h.Claim == groupsValue {
 		v.many = true
-		for _, group := range groups(s, groupsClaim) {
+		for _, group := range groups {
 			elements = append(elements, group)
 		}
 	} else if list, ok := claim(s, h.Claim).([]any); ok {

@@ -80,10 +80,11 @@ func (p *identityPlan) render(s *session.Session, t session.Tokens) *identity {
 	id := &identity{values: make([]string, len(p.headers))}
 	found, kept := make([]values, len(p.headers)), make([][]string, len(p.headers))
 	left := maxIdentity
+	groups := groups(s, p.groupsClaim)
 	for i, h := range p.headers {
 		left -= len(h.Name) + len(": \r\n")
 		if !strings.HasPrefix(h.Claim, "@") || h.Claim == groupsValue {
-			found[i] = h.valuesOf(s, p.groupsClaim)
+			found[i] = h.valuesOf(s, groups)
 			id.cut.note(h.Name, &id.cut.beyond, found[i].beyond)
 		}
 	}
