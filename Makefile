@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+KUBE_VERSION := k8s.io/component-base/version
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 INSTALL := sh examples/demo/install.sh
 FUZZTIME ?= 1m
@@ -11,7 +12,7 @@ SESSIONS ?= 1000000
 # Of what go test -v prints: the end of each test, and whatever a test says, below its name.
 PROGRESS := -e '/^=== /{h;d;}' -e '/^PASS$$/d' -e '/^ +--- PASS/d' -e '/^( *--- |ok |FAIL|\?)/b' -e 'x;/./p;s/.*//;x'
 
-.PHONY: help build demo test flagship scale check fuzz
+.PHONY: help build demo test test-traefik test-kube flagship scale check fuzz
 
 help: ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,13 +27,30 @@ demo: build ## the whole chain on this machine: Redis, a provider, two replicas,
 	@CHECK=$(CHECK) exec bin/demo -authsvc bin/authsvc
 
 test: build ## everything, with the race detector: real nginx, Caddy, HAProxy, Redis, Redis Cluster, Chromium; the demo; the flagship with 300 people
-	@$(INSTALL) nginx redis-server caddy haproxy chromium nodejs npm gcc libc6-dev
+	@$(INSTALL) nginx redis-server caddy haproxy systemd chromium nodejs npm gcc libc6-dev
 	@echo "go test -race -p 1 -timeout 15m ./..., a line for each test as it ends"; set -o pipefail; \
 	CC=$${CC:-$$(command -v gcc || echo cc)} go test -race -v -p 1 -timeout 15m ./... 2>&1 | sed -uE $(PROGRESS)
+	@echo "the Helm chart and the manifests, with Helm's own packages and the Kubernetes types"; cd e2e/kube && go test ./...
 	@echo "the session packages again, as the release after this one: it reads two formats"; \
 	go test -tags authsvc_next_format ./session ./session/memstore && go test -tags authsvc_next_format -run Contract ./session/redisstore
+	@echo "examples/compose, read by Compose's own loader"; cd e2e/compose && go test -count=1 ./...
 	@$(MAKE) --no-print-directory demo CHECK=1
 	@$(MAKE) --no-print-directory flagship USERS=300
+
+test-traefik: ## the gateways' cases through Traefik, which is built first: 15 minutes and 3 GB of memory the first time
+	@$(INSTALL) redis-server
+	cd e2e/traefik && go build -o $(CURDIR)/bin/traefik github.com/traefik/traefik/v3/cmd/traefik
+	@set -o pipefail; go test -v -timeout 15m -run '^TestGateways(Confused)?$$/^traefik' ./e2e -args -traefik $(CURDIR)/bin/traefik 2>&1 | sed -uE $(PROGRESS)
+
+test-kube: build ## the Helm chart installed and upgraded where a real kube-apiserver looks at it; opt-in, builds it and helm: 10 minutes of two cores, 3 GB
+	@$(INSTALL) nginx etcd-server
+	@echo "building helm and kube-apiserver in bin, once: 11 minutes of one core"
+	cd e2e/kube && go build -o $(CURDIR)/bin/helm helm.sh/helm/v3/cmd/helm
+	@# It tells clients its version, and charts may ask for one.
+	cd e2e/kube/apiserver && go build -ldflags '-s -w -X $(KUBE_VERSION).gitVersion=v1.36.3 -X $(KUBE_VERSION).gitMajor=1 -X $(KUBE_VERSION).gitMinor=36' \
+		-o $(CURDIR)/bin/kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
+	@echo "etcd, kube-apiserver, and helm upgrade --install with each of the chart's value files"; set -o pipefail; \
+	cd e2e/kube && go test -tags apiserver -v -timeout 15m ./... 2>&1 | sed -uE $(PROGRESS)
 
 flagship: build ## USERS=15000 people against three replicas while things go wrong, the incumbent's figures beside it
 	@$(INSTALL) nginx redis-server
@@ -48,6 +66,7 @@ check: ## format, vet, staticcheck, vet for other systems, known vulnerabilities
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	GOOS=linux GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx ./nginx/lint
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/authsvc
 	GOOS=darwin GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx ./nginx/lint
 	go mod verify
 	go mod tidy -diff

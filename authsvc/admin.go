@@ -53,8 +53,14 @@ func (s *Service) readyz(w http.ResponseWriter, r *http.Request) {
 	} else if s.standing.Load().Err != nil {
 		state.Degraded["roster"] = "the other replicas cannot be asked whether they agree; see the log"
 	}
-	if _, err := s.site.Load().provider.ready(); err != nil {
-		state.Degraded["provider"] = "the provider could not be discovered yet; nobody can sign in"
+	for _, p := range s.sites.Load().providers() {
+		switch _, err := p.ready(); {
+		case err == nil:
+		case p.keysOnly:
+			state.Degraded["bearer"] = "an issuer of bearer tokens could not be discovered yet; see the log"
+		default:
+			state.Degraded["provider"] = "the provider could not be discovered yet; nobody can sign in"
+		}
 	}
 	strict := r.URL.Query().Get("strict") == "1"
 	state.Ready = len(state.Failing) == 0 && !(strict && len(state.Degraded) > 0)

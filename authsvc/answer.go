@@ -15,10 +15,10 @@ var retryAfter = strconv.Itoa(int(retryDelay / time.Second))
 
 // answer writes a verdict for the gateways of a dialect. Exactly 200, 401, 403 and 503, with no cookie and no body: a gateway that does not
 // read the body of a check would have to close the connection, so the length is always told as 0. Only where the browser
-// gets the answer as it is, a page load gets what a person can use instead: a 401 is a redirect to the login, and 403 and 503
+// gets the answer as it is, a page load, which no request with a bearer token is, gets what a person can use instead: a 401 is a redirect to the login, and 403 and 503
 // have a page.
 func (s *Service) answer(w http.ResponseWriter, r *http.Request, d dialect, site *site, v decision, a asked) {
-	if v.Outcome != Allow && d.verbatim && isPageLoad(r.Header, a.Method) {
+	if v.Outcome != Allow && d.verbatim && !v.bearer && isPageLoad(r.Header, a.Method) {
 		s.answerPerson(w, r, site, v, a)
 		return
 	}
@@ -34,7 +34,10 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, d dialect, site
 		}
 		w.WriteHeader(http.StatusOK)
 	case Login:
-		h["X-Auth-Login-Url"] = []string{site.loginURL(a.url())}
+		h["X-Auth-Login-Url"] = []string{s.loginURLFor(site, v, a)}
+		if site.bearers != nil {
+			h["Www-Authenticate"] = []string{site.bearers.challenge(v.refusal)}
+		}
 		w.WriteHeader(http.StatusUnauthorized)
 	case Deny:
 		w.WriteHeader(http.StatusForbidden)
@@ -49,13 +52,13 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, d dialect, site
 func (s *Service) answerPerson(w http.ResponseWriter, r *http.Request, site *site, v decision, a asked) {
 	switch v.Outcome {
 	case Login:
-		redirect(w, http.StatusFound, site.loginURL(a.url()))
+		redirect(w, http.StatusFound, s.loginURLFor(site, v, a))
 	case Deny:
-		page := pages.Page{Kind: pages.NotAllowed, Action: site.loginURL(a.url())}
+		page := pages.Page{Kind: pages.NotAllowed, Action: site.loginURL(a.url(), maxLoginURL)}
 		if a.Scheme+"://"+a.Host == site.origin { // a form of another origin would be refused
 			page.SignOut = site.prefix + "/logout"
-			if meta, err := site.provider.ready(); err == nil && meta.endSession != "" {
-				page.FormTargets = []string{meta.endSession}
+			if meta, err := site.provider.ready(); err == nil && meta.EndSession != "" {
+				page.FormTargets = []string{meta.EndSession}
 			}
 		}
 		s.writePage(w, r, http.StatusForbidden, page)

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// assertionLife is how long an assertion is good. One that is given out is good for half of that at least, unless the session ends before.
-	assertionLife = 2 * time.Minute
+	// assertedLife is how long an assertion is good. One that is given out is good for half of that at least, unless the session ends before.
+	assertedLife = 2 * time.Minute
 	// maxAudience is the length of an audience for which there is always a place, in bytes.
 	maxAudience = 100
 	// assertionHeader is the length of the header of an assertion, in base64url: its algorithm, key and type.
@@ -45,12 +45,12 @@ type asserter struct {
 // assertionKeys names the keys that sign assertions among all that are derived from the ring.
 const assertionKeys = "assertion ES256"
 
-// newAsserter derives the keys of assertions from the ring, one from each, so that replicas have the same ones without another secret. The one of the
-// signing key signs.
-func newAsserter(issuer string, keyring *session.Keyring, kept *keptAssertions, now func() time.Time) (*asserter, error) {
+// newAsserter derives the keys of a site's assertions from the ring, one from each, so that replicas have the same ones without another secret, and no two sites
+// have. The one of the signing key signs.
+func newAsserter(site, issuer string, keyring *session.Keyring, kept *keptAssertions, now func() time.Time) (*asserter, error) {
 	a := &asserter{issuer: issuer, kept: kept, now: now}
 	set := jose.JSONWebKeySet{}
-	for i, seed := range keyring.Subkeys(assertionKeys, assertionSeed) {
+	for i, seed := range keyring.Subkeys(assertionKeys+" "+site, assertionSeed) {
 		private, err := assertionKey(seed)
 		if err != nil {
 			return nil, fmt.Errorf("assertion key: %w", err)
@@ -128,7 +128,7 @@ func (a *asserter) assert(s *session.Session, id *identity, audience string) (st
 			return kept.text, nil
 		}
 	}
-	issued, ends := now.Truncate(time.Second), now.Add(assertionLife)
+	issued, ends := now.Truncate(time.Second), now.Add(assertedLife)
 	for _, end := range []time.Time{s.Expires, s.IdleExpires} {
 		if !end.IsZero() && end.Before(ends) {
 			ends = end
@@ -157,7 +157,7 @@ func (a *asserter) assert(s *session.Session, id *identity, audience string) (st
 
 // jwks publishes the keys of assertions, those of the whole ring: each may have signed one that is still good, or will.
 func (s *Service) jwks(w http.ResponseWriter, r *http.Request) {
-	body := s.site.Load().asserter.public
+	body := infoOf(r).site.asserter.public
 	h := w.Header()
 	h.Set("Content-Type", "application/jwk-set+json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))

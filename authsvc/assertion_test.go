@@ -154,7 +154,7 @@ func TestAssertionLife(t *testing.T) {
 	}
 	r.advance(20 * time.Second)
 	second, expires, _ := next()
-	if second == first || expires.Sub(r.now()) < assertionLife/2 {
+	if second == first || expires.Sub(r.now()) < assertedLife/2 {
 		t.Errorf("given out with %v of its life left", expires.Sub(r.now()))
 	}
 
@@ -219,12 +219,12 @@ func TestAssertionKeys(t *testing.T) {
 	if signs(old) != one || signs(both) != one || signs(turned) == one {
 		t.Errorf("signed with %s, %s and %s", signs(old), signs(both), signs(turned))
 	}
-	site := turned.site.Load()
-	site, err := newSite(site.config, site.keyring.SignWith(1), turned, site.provider.discovered) // as agree does while others lack the first
+	main := turned.sites.Load().main
+	all, err := newSites(main.config, main.keyring.SignWith(1), turned) // as agree does while others lack the first
 	if err != nil {
 		t.Fatal(err)
 	}
-	turned.site.Store(site)
+	turned.sites.Store(all)
 	turned.assertions.InvalidateAll()
 	if signs(turned) != one {
 		t.Error("a key signs that not every replica has")
@@ -293,7 +293,7 @@ func headerBlock(h http.Header) int {
 // TestAssertionWithoutRecord: who has no record, as a machine, has no name under which an assertion could be kept.
 func TestAssertionWithoutRecord(t *testing.T) {
 	r := newRig(t, 1, withAssertion)
-	site, set := r.replicas[0].site.Load(), publishedKeys(t, r.replicas[0])
+	site, set := r.replicas[0].sites.Load().main, publishedKeys(t, r.replicas[0])
 	for _, subject := range []string{"one", "two"} {
 		s := &session.Session{Subject: subject, Issuer: "https://machines.example", Expires: r.now().Add(time.Minute)}
 		values, err := r.replicas[0].tell(site, s, site.identityOf(s, session.Tokens{}), asked{Scheme: "https", Host: "app.example.com"})
@@ -322,7 +322,7 @@ func FuzzAssertion(f *testing.F) {
 	config.Headers["X-Name"] = Header{Claim: "name", Encoding: "base64url"}
 	config.Headers["X-Some"] = Header{Claim: "groups", Encoding: "percent", Most: 3}
 	plan := planOf(config.Headers)
-	asserter, err := newAsserter("https://app.example.com", keyring, newKeptAssertions(1<<20), time.Now)
+	asserter, err := newAsserter(mainSite, "https://app.example.com", keyring, newKeptAssertions(1<<20), time.Now)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -45,6 +45,9 @@ type attempt struct {
 	// Began is the replica that began the attempt, and its store; zero if it was not known. Site is the mark of its public URL.
 	Began sighting
 	Site  [8]byte
+	// demand is what the login has to be. insist says that it asks for a fresh one, since the one before was not enough.
+	demand demand
+	insist bool
 
 	state string
 }
@@ -59,6 +62,10 @@ type sealedAttempt struct {
 	// Absent in earlier releases, which ignore them.
 	Began sighting `cbor:"6,keyasint,omitzero"`
 	Site  [8]byte  `cbor:"7,keyasint,omitzero"`
+	// The rule that asked asks again where an earlier release has not looked.
+	ACR    []string `cbor:"8,keyasint,omitempty"`
+	MaxAge int64    `cbor:"9,keyasint,omitempty"` // seconds
+	Insist bool     `cbor:"10,keyasint,omitempty"`
 }
 
 // seal makes the state parameter: a random attempt ID and the sealed attempt, in base64url. An address that does
@@ -67,7 +74,10 @@ func (a attempt) seal(keyring *session.Keyring, site string) (state string, shor
 	id := make([]byte, attemptIDSize)
 	rand.Read(id)
 	for {
-		plain := sealedAttempt{Expires: a.Expires.Unix(), Restarts: a.Restarts, ReturnTo: []byte(a.ReturnTo), Browser: a.Browser[:], Began: a.Began, Site: a.Site}
+		plain := sealedAttempt{
+			Expires: a.Expires.Unix(), Restarts: a.Restarts, ReturnTo: []byte(a.ReturnTo), Browser: a.Browser[:], Began: a.Began, Site: a.Site,
+			ACR: a.demand.ACR, MaxAge: int64(a.demand.MaxAge / time.Second), Insist: a.insist,
+		}
 		if !a.Former.IsZero() {
 			plain.Former = a.Former[:]
 		}
@@ -110,6 +120,7 @@ func openAttempt(keyring *session.Keyring, site, state string) (attempt, error) 
 		return attempt{}, fmt.Errorf("%w: %w", errState, err)
 	}
 	a := attempt{Expires: time.Unix(sealed.Expires, 0), Restarts: sealed.Restarts, ReturnTo: string(sealed.ReturnTo), Began: sealed.Began, Site: sealed.Site, state: state}
+	a.demand, a.insist = demand{sealed.ACR, time.Duration(sealed.MaxAge) * time.Second}, sealed.Insist
 	copy(a.Former[:], sealed.Former)
 	copy(a.Browser[:], sealed.Browser)
 	return a, nil

@@ -17,10 +17,9 @@ const verdictTime = 135 * time.Millisecond
 func (s *Service) check(d dialect) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		site := s.site.Load()
-		q := d.question(r, site)
-		verdict := s.verdict(r, site, q)
-		s.answer(w, r, d, site, verdict, q.asked)
+		q := d.question(r, s.sites.Load())
+		verdict := s.verdict(r, q.site, q)
+		s.answer(w, r, d, q.site, verdict, q.asked)
 
 		s.metrics.decisions.WithLabelValues(verdict.Outcome.String(), verdict.Reason).Inc()
 		s.metrics.decisionSeconds.WithLabelValues(verdict.Outcome.String()).Observe(time.Since(start).Seconds())
@@ -32,26 +31,46 @@ var errUntrustedPeer = errors.New("the asked request is unknown: the peer is not
 
 // verdict says whether the request's browser may pass. It knows no gateway.
 func (s *Service) verdict(r *http.Request, site *site, q question) decision {
+	if q.nowhere {
+		return s.refuseNowhere(r, site)
+	}
+	m, n := site.rules.match(q.asked, q.unknown == nil), parseNarrowing(q.query)
+	s.logMatch(r, m)
+	if m.isPublic() {
+		if d := decide(m, nil, n, s.store.Now()); d.Outcome == Allow {
+			return site.withoutIdentity(d) // whoever it is: neither cookie nor store are asked
+		}
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
 	defer cancel()
 	d, tokens := s.identify(ctx, site, r)
-	stale := d.stale
+	stale, bearer := d.stale, d.bearer
 	if d.Outcome == Allow && !stale { // the store would not answer
 		if err := site.sessions.Touch(ctx, *d.Session); err != nil {
 			s.metrics.touchFailures.Inc() // the session is as valid as before
 		}
 		d, tokens = s.renew(r.Context(), site, d, tokens, q.refreshWait)
 	}
-	if d.Outcome != Allow {
-		return d
-	}
 	known := d.known
-	d = decide(d.Session, site.groupsClaim, parseNarrowing(q.query))
+	switch d.Outcome {
+	case Allow:
+		d = decide(m, d.Session, n, s.store.Now())
+		d.bearer = bearer
+	case Login:
+		// Where everyone may pass that is no reason to refuse. A store that does not answer is: nobody can tell whether they are signed in, and an
+		// application would take them for signed out.
+		if everyone := decide(m, nil, n, s.store.Now()); everyone.Outcome == Allow {
+			return site.withoutIdentity(everyone)
+		}
+	}
 	if d.Outcome != Allow {
 		return d
 	}
-	if stale {
+	switch {
+	case stale:
 		d.Reason = "session_stale"
+	case bearer:
+		d.Reason = "bearer"
 	}
 	if known == nil {
 		known = site.identityOf(d.Session, tokens)
@@ -62,15 +81,48 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	return d
 }
 
-// identify is the one place where a credential becomes a session: Allow when there is a live one, else why
-// not.
+// withoutIdentity gives every identity header the empty value, so that a copy that the client forged is overwritten.
+func (site *site) withoutIdentity(d decision) decision {
+	d.Identity = make([]string, len(site.headers))
+	return d
+}
+
+// refuseNowhere is the verdict where nobody can tell which site is asked for: whoever is signed in at the main one may not pass, and whoever is not
+// may sign in there.
+func (s *Service) refuseNowhere(r *http.Request, main *site) decision {
+	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
+	defer cancel()
+	d, _ := s.identify(ctx, main, r)
+	if d.Outcome == Allow {
+		return decision{Outcome: Deny, Reason: "request_unknown", Session: d.Session}
+	}
+	return d
+}
+
+// identify is the one place where a credential becomes a session: Allow when there is a live one, else why not. A cookie is judged first, and
+// only one that stands for nobody leaves the matter to a bearer token.
 func (s *Service) identify(ctx context.Context, site *site, r *http.Request) (decision, session.Tokens) {
+	d, tokens := s.identifyBrowser(ctx, site, r)
+	if d.Outcome != Login || d.Reason == reasonDoubled {
+		return d, tokens
+	}
+	if byBearer, tokens, has := site.bearers.identify(ctx, r.Header); has {
+		return byBearer, tokens
+	}
+	return d, tokens
+}
+
+// reasonDoubled is that of two valid cookies: nobody can say whose request it is.
+const reasonDoubled = "cookie_doubled"
+
+// identifyBrowser is identify for what only a browser does: signing in, and looking after its sessions.
+func (s *Service) identifyBrowser(ctx context.Context, site *site, r *http.Request) (decision, session.Tokens) {
 	token, err := site.sessionCookie.read(site.keyring, site.name, r)
 	switch {
 	case errors.Is(err, errNoCookie):
 		return decision{Outcome: Login, Reason: "no_cookie"}, session.Tokens{}
 	case errors.Is(err, errCookieDoubled):
-		return decision{Outcome: Login, Reason: "cookie_doubled"}, session.Tokens{}
+		return decision{Outcome: Login, Reason: reasonDoubled}, session.Tokens{}
 	case errors.Is(err, session.ErrLaterFormat):
 		return decision{Outcome: Unavailable, Reason: "later_format", Err: err}, session.Tokens{}
 	case err != nil:
@@ -121,8 +173,26 @@ func (s *Service) logDecision(r *http.Request, d decision, unknown error) {
 	}
 	info := infoOf(r)
 	event.Err(d.Err).Str("request_id", info.id).Str("endpoint", info.endpoint).Stringer("outcome", d.Outcome).Str("reason", d.Reason)
+	if d.Rule != "" {
+		event.Str("rule", d.Rule)
+	}
 	if unknown != nil {
 		event.AnErr("asked", unknown)
 	}
 	event.Msg("decision")
+}
+
+// logMatch tells, at debug, which rule speaks for a request and by which key each rule before it does not. It tells nothing of who asks.
+func (s *Service) logMatch(r *http.Request, m match) {
+	event := s.log.Debug()
+	if !event.Enabled() {
+		return
+	}
+	event.Str("request_id", infoOf(r).id)
+	if m.rule != nil {
+		event.Str("rule", m.rule.name)
+	} else {
+		event.Str("refused", m.refused)
+	}
+	event.Strs("passed_over", m.passedOver()).Msg("rule")
 }

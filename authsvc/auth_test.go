@@ -27,7 +27,7 @@ func signedIn(r *rig, subject string) http.Header {
 }
 
 // checkVerdict holds an answer of /auth against its contract: one of four statuses, no body, no cookie, no redirect.
-func checkVerdict(t *testing.T, status int, h http.Header, body int) {
+func checkVerdict(t testing.TB, status int, h http.Header, body int) {
 	t.Helper()
 	if !slices.Contains([]int{200, 401, 403, 503}, status) {
 		t.Errorf("status %d", status)

@@ -44,7 +44,7 @@ func (s *Service) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) endByToken(w http.ResponseWriter, r *http.Request) (status int, code string, err error) {
-	site := s.site.Load()
+	site := infoOf(r).site
 	const invalid = "invalid_request"
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/x-www-form-urlencoded" {
 		return http.StatusBadRequest, invalid, errors.New("the content is no form")

@@ -25,7 +25,7 @@ func (r *rig) backchannelForm(replica int, contentType, body string) *httptest.R
 }
 
 // checkBackchannel holds an answer against OpenID Connect Back-Channel Logout 1.0, section 2.8.
-func checkBackchannel(t *testing.T, answer *httptest.ResponseRecorder, status int) {
+func checkBackchannel(t testing.TB, answer *httptest.ResponseRecorder, status int) {
 	t.Helper()
 	body := map[int]string{
 		http.StatusOK: "", http.StatusBadRequest: `{"error":"invalid_request"}` + "\n", http.StatusRequestEntityTooLarge: `{"error":"invalid_request"}` + "\n",
@@ -59,7 +59,7 @@ func (r *rig) everywhere(cookie string, status int) {
 // noted counts what the index lists for a group.
 func (r *rig) noted(kind, value string) int {
 	r.t.Helper()
-	site := r.replicas[0].site.Load()
+	site := r.replicas[0].sites.Load().main
 	count := 0
 	for _, name := range site.keyring.Names(kind, site.name, r.provider.Issuer(), value) {
 		entries, err := r.store.Store.Noted(r.t.Context(), session.IndexName{Kind: kind, Hash: name})
@@ -116,7 +116,7 @@ func (r *rig) landed() {
 	r.t.Helper()
 	eventually(r.t, "the end of the refresh", func() bool {
 		for _, replica := range r.replicas {
-			if replica.site.Load().renewer.Flights() > 0 {
+			if replica.sites.Load().main.renewer.Flights() > 0 {
 				return false
 			}
 		}
@@ -127,7 +127,7 @@ func (r *rig) landed() {
 // parse opens a session cookie.
 func parse(t *testing.T, r *rig, cookie string) session.Token {
 	t.Helper()
-	site := r.replicas[0].site.Load()
+	site := r.replicas[0].sites.Load().main
 	token, err := site.keyring.ParseToken(session.PurposeSession, site.name, cookie)
 	if err != nil {
 		t.Fatal(err)

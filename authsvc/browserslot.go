@@ -22,9 +22,9 @@ const (
 //
 // The slot is named by the login cookie and the session that both logins replace, and sealed with the login
 // cookie. It only ever stands in for a session that the same login earned by itself: another user's, or one
-// of another authentication context, is not taken. So a login cookie that someone planted gives them nothing.
-func (s *Service) settle(ctx context.Context, site *site, login session.Token, former session.ID, token session.Token, made session.Session) (session.Token, error) {
-	name := site.slotName(login, former)
+// of another authentication context or too old for what this login was asked for, is not taken. So a login cookie that someone planted gives them nothing.
+func (s *Service) settle(ctx context.Context, site *site, login session.Token, a attempt, token session.Token, made session.Session) (session.Token, error) {
+	name := site.slotName(login, a.Former)
 	value := site.keyring.Seal(sealSlot, login.Secret(), name.Hash[:], []byte(token.Reveal()))
 	for {
 		holder, claimed, err := s.store.Claim(ctx, name, value, site.slotLife())
@@ -35,7 +35,7 @@ func (s *Service) settle(ctx context.Context, site *site, login session.Token, f
 		switch {
 		case err == nil && other.ID == made.ID:
 			return token, nil // the claim was ours, and its answer was lost
-		case err == nil && other.Issuer == made.Issuer && other.Subject == made.Subject && other.ACR == made.ACR:
+		case err == nil && other.Issuer == made.Issuer && other.Subject == made.Subject && other.ACR == made.ACR && a.demand.met(other.ACR, other.AuthTime, s.store.Now()):
 			// The person is signed in either way; a record that could not be deleted has nobody who holds its token.
 			site.sessions.End(ctx, made.ID)
 			return first, nil

@@ -78,7 +78,7 @@ func TestServeStale(t *testing.T) {
 	r.everywhere(known.sessionCookie(), http.StatusServiceUnavailable)
 	r.store.down.Store(false)
 	r.everywhere(known.sessionCookie(), http.StatusOK)
-	token, err := r.replicas[0].site.Load().keyring.ParseToken(session.PurposeSession, mainSite, ended.sessionCookie())
+	token, err := r.replicas[0].sites.Load().main.keyring.ParseToken(session.PurposeSession, mainSite, ended.sessionCookie())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,6 +55,9 @@ func readAuthorizationResponse(w http.ResponseWriter, r *http.Request, formPost 
 // callback ends a login. What can fail cheaply comes first; the code is spent only when nothing else speaks
 // against the login.
 func (s *Service) callback(w http.ResponseWriter, r *http.Request) error {
+	if method := infoOf(r).site.callbackMethod(); r.Method != method {
+		return s.refuseMethod(w, r, method)
+	}
 	result, err := s.finishLogin(w, r)
 	if refusal, ok := errors.AsType[*pageError](err); ok {
 		result = refusal.Reason
@@ -73,8 +76,16 @@ const (
 	loginRestarted = "restarted"
 )
 
+// callbackMethod is how the provider sends the browser back.
+func (site *site) callbackMethod() string {
+	if site.provider.formPost {
+		return http.MethodPost
+	}
+	return http.MethodGet
+}
+
 func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result string, err error) {
-	site := s.site.Load()
+	site := infoOf(r).site
 	badRequest := func(reason string, err error) (string, error) {
 		return "", &pageError{http.StatusBadRequest, pages.Page{Kind: pages.BadRequest, Action: site.startURL("")}, reason, err}
 	}
@@ -145,6 +156,9 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result st
 	token, err := s.redeem(ctx, r, site, meta, login, a, response.code)
 	if err != nil {
 		claim.abandon(ctx)
+		if errors.Is(err, errDemand) {
+			return loginRestarted, s.stepUpFailed(w, site, a, err)
+		}
 		return "", err
 	}
 	claim.publish(ctx, token)
@@ -158,7 +172,7 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request) (result st
 func (site *site) checkResponse(meta *metadata, response authorizationResponse, a attempt) error {
 	again := site.startURL(a.ReturnTo)
 	switch {
-	case response.issuer == "" && meta.issInResponse:
+	case response.issuer == "" && meta.IssInResponse:
 		return providerError(fmt.Errorf("%w: iss is missing from the authorization response", errProviderAnswer), again)
 	case response.issuer != "" && response.issuer != site.provider.issuer:
 		return providerError(fmt.Errorf("%w: the authorization response has another issuer", errProviderAnswer), again)
@@ -176,7 +190,7 @@ func (site *site) checkResponse(meta *metadata, response authorizationResponse, 
 
 // liveSession returns the session that the browser has, or nil when it has none. An error means "cannot tell".
 func (s *Service) liveSession(ctx context.Context, site *site, r *http.Request) (*session.Session, error) {
-	d, _ := s.identify(ctx, site, r)
+	d, _ := s.identifyBrowser(ctx, site, r)
 	if d.Outcome == Unavailable {
 		return nil, d.Err
 	}
@@ -248,7 +262,14 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 	claims := site.claims(providerContext, meta, heard{subject: id.Subject, idToken: id.Claims, tokens: tokens}, func(err error) {
 		s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("the login goes on without claims that may be there")
 	})
-	token, made, err := site.sessions.Begin(ctx, site.newcomer(r, id, claims), tokens)
+	newcomer := site.newcomer(r, id, claims)
+	if !site.rules.couldAdmit(&newcomer) {
+		return session.Token{}, &pageError{http.StatusForbidden, pages.Page{Kind: pages.NotAllowed, Action: again}, "rules", nil}
+	}
+	if err := a.demand.check(id, s.store.Now()); err != nil {
+		return session.Token{}, err
+	}
+	token, made, err := site.sessions.Begin(ctx, newcomer, tokens)
 	if errors.Is(err, session.ErrTooLarge) {
 		return session.Token{}, providerError(fmt.Errorf("%w: %w", errProviderAnswer, err), again)
 	}
@@ -262,7 +283,7 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 		}
 		return session.Token{}, &pageError{http.StatusForbidden, pages.Page{Kind: pages.AccessDenied, Action: again}, "signed_out_meanwhile", nil}
 	}
-	token, err = s.replaceFormer(ctx, r, site, login, a.Former, token, made)
+	token, err = s.replaceFormer(ctx, r, site, login, a, token, made)
 	if err == nil && token.ID() == made.ID {
 		err = site.sessions.KeepNewest(ctx, made)
 	}
@@ -275,10 +296,10 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, meta 
 
 // replaceFormer ends what the new session replaces: the one that the browser had when the login began, and any that it shows beside another
 // genuine one, which would make both worthless. It returns the token that the browser gets.
-func (s *Service) replaceFormer(ctx context.Context, r *http.Request, site *site, login session.Token, former session.ID, token session.Token, made session.Session) (session.Token, error) {
+func (s *Service) replaceFormer(ctx context.Context, r *http.Request, site *site, login session.Token, a attempt, token session.Token, made session.Session) (session.Token, error) {
 	var replaced []session.ID
-	if !former.IsZero() {
-		replaced = append(replaced, former)
+	if !a.Former.IsZero() {
+		replaced = append(replaced, a.Former)
 	}
 	if shown, err := site.sessionCookie.readAll(site.keyring, site.name, r); err == nil && len(shown) > 1 {
 		for _, token := range shown {
@@ -290,7 +311,7 @@ func (s *Service) replaceFormer(ctx context.Context, r *http.Request, site *site
 			return session.Token{}, err
 		}
 	}
-	return s.settle(ctx, site, login, former, token, made)
+	return s.settle(ctx, site, login, a, token, made)
 }
 
 // finish sends the browser to where its login ends.

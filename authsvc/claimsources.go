@@ -14,14 +14,14 @@ import (
 type neededClaims struct {
 	paths  []string
 	groups []string // those of the paths at which groups are
-	all    bool     // the expression of a rule may use any
+	all    bool     // the expression of a rule goes through all of them
 }
 
 // companions are the claims that say how much the claim "email" is worth: each counts with the address of its own source, and with no other.
 var companions = []string{"email_verified", "xms_edov"}
 
 // newNeededClaims collects what a configuration names.
-func newNeededClaims(c *Config) neededClaims {
+func newNeededClaims(c *Config, rules *ruleSet) neededClaims {
 	var n neededClaims
 	need := func(path string) {
 		if !slices.Contains(firstHand, path) && !slices.Contains(companions, path) && !slices.Contains(n.paths, path) {
@@ -39,7 +39,10 @@ func newNeededClaims(c *Config) neededClaims {
 			need(h.Claim)
 		}
 	}
-	n.all = slices.ContainsFunc(c.Rules, func(r Rule) bool { return r.When != "" })
+	for _, name := range rules.claims {
+		need(name)
+	}
+	n.all = rules.anyClaim
 	return n
 }
 
@@ -128,7 +131,7 @@ type heard struct {
 func (s *site) claims(ctx context.Context, m *metadata, h heard, warn func(error)) map[string]any {
 	sources := []map[string]any{h.idToken}
 	answered := true
-	if m.userinfo != "" && (s.userinfoInterval > 0 || s.needed.lacked(sources...)) {
+	if m.Userinfo != "" && (s.userinfoInterval > 0 || s.needed.lacked(sources...)) {
 		told, err := s.provider.userinfoAbout(ctx, m, h.subject, h.tokens.AccessToken)
 		switch {
 		case err != nil:

@@ -16,7 +16,7 @@ import (
 // stored returns the session of a browser as the store has it.
 func (b *browser) stored() session.Session {
 	b.t.Helper()
-	site := b.rig.replicas[0].site.Load()
+	site := b.rig.replicas[0].sites.Load().main
 	token, err := site.keyring.ParseToken(session.PurposeSession, site.name, b.sessionCookie())
 	if err != nil {
 		b.t.Fatal(err)
@@ -298,5 +298,31 @@ func TestChoose(t *testing.T) {
 	}
 	if want := map[string]any{"realm": map[string]any{"roles": []any{"a"}, "x": "y"}, "other": "o"}; !reflect.DeepEqual(shared, want) {
 		t.Errorf("what others share was changed: %v", shared)
+	}
+}
+
+// TestClaimsOfExpressions: a session keeps the claims that an expression names, or all where it does not tell which.
+func TestClaimsOfExpressions(t *testing.T) {
+	for text, want := range map[string]struct {
+		named []string
+		all   bool
+	}{
+		`claims.level > 3`:                      {[]string{"level"}, false},
+		`"a" in claims.realm_access.roles`:      {[]string{"realm_access"}, false},
+		`claims["a.b"] == "x"`:                  {[]string{"a.b"}, false},
+		`"a" in claims && has(claims.b)`:        {[]string{"a", "b"}, false},
+		`claims[request.method] == "x"`:         {nil, true},
+		`claims.exists(name, name == "x")`:      {nil, true},
+		`claims.a == "x" && claims.size() == 3`: {[]string{"a"}, true},
+		`request.method == "GET"`:               {nil, false},
+	} {
+		c, err := compileWhen(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if !slices.Equal(c.claims, want.named) || c.anyClaim != want.all {
+			t.Errorf("%s: %q, all: %t", text, c.claims, c.anyClaim)
+		}
 	}
 }

@@ -44,7 +44,7 @@ func Compare(ctx context.Context, c *Config, store Backend) (Comparison, error) 
 	if err != nil {
 		return Comparison{}, fmt.Errorf("read the roster: %w", err)
 	}
-	marks, err := newManager(c, store, keyring).KeyMarks(ctx)
+	marks, err := keyMarks(ctx, newManagers(c, store, keyring))
 	if err != nil {
 		return Comparison{}, err
 	}

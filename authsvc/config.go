@@ -16,18 +16,22 @@ import "time"
 //	verbatim "true": its _file twin is kept byte for byte
 //	shared   whether replicas must have it in common: "must", or a newcomer that differs is held back; "report", a difference is told and
 //	         nothing more; "store", it says where the store is, which the store's own ID tells; "own", each replica has its own
+//	service  "true": it belongs to the whole service, so that no site can have another one
 //
 // Make one with [Load] or [DefaultConfig]. It is read-only afterwards, and then safe for concurrent use.
 type Config struct {
 	PublicURL      string   `key:"public_url" shared:"must" doc:"where browsers reach the service: scheme, host, port, path; required"`
-	Listen         string   `key:"listen" default:"127.0.0.1:4180" shared:"own" doc:"TCP address or unix:/path"`
-	TLS            TLS      `key:"tls" doc:"TLS and HTTP/2 on listen"`
-	AdminListen    string   `key:"admin_listen" default:"127.0.0.1:4181" shared:"own" doc:"health and metrics: TCP address or unix:/path; empty turns it off"`
-	AdminToken     Secret   `key:"admin_token" shared:"report" doc:"needed, when set, for every admin request that changes something"`
-	TrustedProxies []string `key:"trusted_proxies" default:"127.0.0.0/8,::1/128" shared:"report" doc:"networks whose forwarded headers count; peers on a unix socket always do"`
+	Hosts          []string `key:"hosts" shared:"report" doc:"where there are several sites, hosts of this one: exact, or *.example.com; that of public_url is one without saying so"`
+	Listen         string   `key:"listen" service:"true" default:"127.0.0.1:4180" shared:"own" doc:"TCP address, unix:/path, or systemd for the sockets of its unit"`
+	TLS            TLS      `key:"tls" service:"true" doc:"TLS and HTTP/2 on listen"`
+	AdminListen    string   `key:"admin_listen" service:"true" default:"127.0.0.1:4181" shared:"own" doc:"health and metrics: TCP address or unix:/path; empty turns it off"`
+	AdminToken     Secret   `key:"admin_token" service:"true" shared:"report" doc:"needed, when set, for every admin request that changes something"`
+	TrustedProxies []string `key:"trusted_proxies" service:"true" default:"127.0.0.0/8,::1/128" shared:"report" doc:"networks whose forwarded headers count; peers on a unix socket always do"`
 
-	OIDC     OIDC     `key:"oidc" doc:"the OpenID provider and our client there"`
-	Store    Store    `key:"store" doc:"where sessions are kept"`
+	OIDC      OIDC       `key:"oidc" doc:"the OpenID provider and our client there"`
+	Providers []Provider `key:"providers" shared:"report" doc:"several providers to choose from, each with a name, a title and the keys of oidc, which then has groups_claim alone"`
+
+	Store    Store    `key:"store" service:"true" doc:"where sessions are kept"`
 	Cookie   Cookie   `key:"cookie" doc:"the session cookie"`
 	Session  Session  `key:"session" doc:"how long a session lives"`
 	Redirect Redirect `key:"redirect" doc:"where a login may end"`
@@ -36,16 +40,16 @@ type Config struct {
 	// After [Load] the default headers are merged in and the removed ones are gone.
 	Headers map[string]Header `key:"headers" default:"{\"X-Auth-Request-User\":\"sub\",\"X-Auth-Request-Email\":\"email\",\"X-Auth-Request-Preferred-Username\":\"preferred_username\",\"X-Auth-Request-Groups\":\"@groups\"}" merge:"headers" shared:"report" doc:"identity header to claim path, or to claim, filter, most and encoding; added to the default ones; an empty path removes a header"`
 
-	Rules  []Rule       `key:"rules" later:"true" shared:"report" doc:"who may pass where; without rules any signed-in user"`
-	Bearer []Bearer     `key:"bearer" later:"true" shared:"report" doc:"issuers whose bearer tokens count"`
-	Sites  []SiteConfig `key:"sites" later:"true" shared:"report" doc:"sites that differ from the main one"`
+	Rules  []Rule       `key:"rules" shared:"report" doc:"who may pass where; without rules any signed-in user"`
+	Bearer []Bearer     `key:"bearer" shared:"report" doc:"issuers whose bearer tokens count, beside the cookie; none: the Authorization header is ignored"`
+	Sites  []SiteConfig `key:"sites" service:"true" shared:"report" doc:"sites besides this one: each has hosts and a public_url, and whatever else differs"`
 
-	Log      Log      `key:"log" doc:"logs, to standard error"`
-	Shutdown Shutdown `key:"shutdown" doc:"how the service stops"`
+	Log      Log      `key:"log" service:"true" doc:"logs, to standard error"`
+	Shutdown Shutdown `key:"shutdown" service:"true" doc:"how the service stops"`
 
-	ConfigGeneration int `key:"config_generation" default:"0" shared:"report" doc:"raise it with a change that is meant to a setting that all replicas share"`
+	ConfigGeneration int `key:"config_generation" service:"true" default:"0" shared:"report" doc:"raise it with a change that is meant to a setting that all replicas share"`
 
-	Legacy Legacy `key:"legacy" doc:"accept live sessions of an earlier proxy"`
+	Legacy Legacy `key:"legacy" service:"true" doc:"accept live sessions of an earlier proxy"`
 
 	origins origins // where each value came from; nil for a Config that was not loaded
 }
@@ -65,9 +69,16 @@ type OIDC struct {
 	GroupsClaim  []string          `key:"groups_claim" default:"groups" shared:"report" doc:"claim path of the groups, or a list of them, joined; split(path) splits a text at its spaces"`
 	CAFile       string            `key:"ca_file" shared:"own" doc:"PEM file with the roots for the provider; the system's without it"`
 	AuthParams   map[string]string `key:"auth_params" shared:"report" doc:"parameters added to every authorization request"`
-	ClientAuth   string            `key:"client_auth" values:"basic|post|none" shared:"report" doc:"how the client authenticates: basic, post or none; basic with a client_secret, none without"`
-	ResponseMode string            `key:"response_mode" default:"query" values:"query|form_post" shared:"report" doc:"how the provider answers; form_post makes the login cookie SameSite=None"`
-	InsecureHTTP bool              `key:"insecure_http" default:"false" shared:"report" doc:"allow an http issuer that is not on loopback"`
+	ClientAuth   string            `key:"client_auth" values:"basic|post|private_key_jwt|mtls|none" shared:"report" doc:"how the client authenticates: basic, post, private_key_jwt, mtls or none; basic with a client_secret, none without"`
+
+	ClientKeyFile           string `key:"client_key_file" shared:"own" doc:"PEM file with the client's private key (RSA, EC or Ed25519), for private_key_jwt and mtls; read again when it changes"`
+	ClientCertFile          string `key:"client_cert_file" shared:"own" doc:"PEM file with the certificate of that key: for mtls, and for private_key_jwt at Entra ID, which finds the key by it"`
+	ClientKeyID             string `key:"client_key_id" shared:"report" doc:"the key's ID (kid) at the provider, for private_key_jwt; without it none is sent"`
+	ClientAssertionAudience string `key:"client_assertion_audience" default:"issuer" values:"issuer|token_endpoint" shared:"report" doc:"whom private_key_jwt addresses: issuer (RFC 10070), or token_endpoint for providers of the older rules, such as Entra ID"`
+	PAR                     string `key:"par" default:"auto" values:"auto|on|off" shared:"report" doc:"pushed authorization requests (RFC 9126): auto where the provider takes no others, on always, off never"`
+
+	ResponseMode string `key:"response_mode" default:"query" values:"query|form_post" shared:"report" doc:"how the provider answers; form_post makes the login cookie SameSite=None"`
+	InsecureHTTP bool   `key:"insecure_http" default:"false" shared:"report" doc:"allow an http issuer that is not on loopback"`
 }
 
 // Store says where sessions are kept.
@@ -80,7 +91,7 @@ type Store struct {
 
 // Cookie is the session cookie. [Config.CookieKeys] has the decoded secrets.
 type Cookie struct {
-	Secret   []Secret `key:"secret" shared:"must" doc:"32 bytes in base64, or a list of up to 16: the first signs, all verify; required"`
+	Secret   []Secret `key:"secret" service:"true" shared:"must" doc:"32 bytes in base64, or a list of up to 16: the first signs, all verify; required"`
 	Name     string   `key:"name" shared:"must" doc:"__Host-authsvc on https, __Secure-authsvc with a domain, authsvc on http"`
 	Domain   string   `key:"domain" shared:"must" doc:"a parent domain that shares the cookie; without it the cookie stays on its host"`
 	SameSite string   `key:"same_site" default:"lax" values:"lax|none" shared:"report" doc:"lax, or none for pages that are framed by other sites"`
@@ -93,10 +104,10 @@ type Session struct {
 	RefreshBefore    time.Duration `key:"refresh_before" default:"1m" shared:"report" doc:"refresh this long before the access token expires, at most half of its life"`
 	RefreshWait      time.Duration `key:"refresh_wait" default:"2s" shared:"report" doc:"how long a verdict waits for a refresh once the access token has expired; at /envoy/ 100ms at most"`
 	UserinfoInterval time.Duration `key:"userinfo_interval" default:"0" shared:"report" doc:"ask userinfo this often for changed claims, beside each refresh; 0 is never"`
-	RefreshLimit     int           `key:"refresh_limit" default:"1000" shared:"report" doc:"refreshes that one replica has under way at most; what is due beyond them is refreshed by a later request"`
+	RefreshLimit     int           `key:"refresh_limit" default:"1000" shared:"report" doc:"refreshes that one replica has under way at most, at each site; what is due beyond them is refreshed by a later request"`
 	MaxPerUser       int           `key:"max_per_user" default:"0" shared:"report" doc:"newest sessions that a user keeps; 0 is no cap"`
-	CacheTTL         time.Duration `key:"cache_ttl" default:"5s" shared:"report" doc:"how long a replica may trust its own copy; 0 turns the cache off"`
-	ServeStale       time.Duration `key:"serve_stale" default:"0" shared:"report" doc:"how long a cached session may pass while the store is down"`
+	CacheTTL         time.Duration `key:"cache_ttl" service:"true" default:"5s" shared:"report" doc:"how long a replica may trust its own copy; 0 turns the cache off"`
+	ServeStale       time.Duration `key:"serve_stale" service:"true" default:"0" shared:"report" doc:"how long a cached session may pass while the store is down"`
 }
 
 // Redirect says where a login may end.
@@ -132,22 +143,25 @@ type Rule struct {
 
 // Bearer is an issuer whose bearer tokens count.
 type Bearer struct {
-	Issuer           string   `key:"issuer" doc:"the issuer"`
-	Audiences        []string `key:"audiences" doc:"audiences that count"`
-	IntrospectionURL string   `key:"introspection_url" doc:"RFC 7662 endpoint for opaque tokens"`
+	Issuer           string   `key:"issuer" doc:"the issuer, exactly as its discovery document says it; required"`
+	Audiences        []string `key:"audiences" doc:"the audiences that count: one of them in aud, or in azp where the token is not of type at+jwt; required"`
+	IntrospectionURL string   `key:"introspection_url" doc:"RFC 7662 endpoint of the issuer, for tokens that are no JWT"`
+	ClientID         string   `key:"client_id" doc:"our client at introspection_url; oidc.client_id without it"`
+	ClientSecret     Secret   `key:"client_secret" doc:"its secret"`
 }
 
-// SiteConfig is a site that differs from the main one; what is not set is the main one's.
+// SiteConfig is a site besides the main one, which the plain configuration describes.
 type SiteConfig struct {
-	Hosts     []string          `key:"hosts" doc:"hosts of the site"`
-	PublicURL string            `key:"public_url" doc:"as above"`
-	OIDC      OIDC              `key:"oidc" doc:"as above"`
-	Cookie    Cookie            `key:"cookie" doc:"as above"`
-	Session   Session           `key:"session" doc:"as above"`
-	Redirect  Redirect          `key:"redirect" doc:"as above"`
-	Headers   map[string]Header `key:"headers" merge:"headers" doc:"as above"`
-	Rules     []Rule            `key:"rules" doc:"as above"`
-	Bearer    []Bearer          `key:"bearer" doc:"as above"`
+	// Config is the whole configuration of the site: the main one's, with what the site sets instead. The keys that belong to the whole service are
+	// the main one's.
+	*Config
+}
+
+// Provider is one of several providers of a site, among which people choose.
+type Provider struct {
+	Name  string `key:"name" doc:"what it is called in addresses: up to 32 lower-case letters, digits and -; register <public_url>/callback/<name> at the provider; required"`
+	Title string `key:"title" doc:"what people see on its button; its name without it"`
+	OIDC
 }
 
 // Log says what is logged, and how. Logs go to standard error.

@@ -17,6 +17,9 @@ type decoder struct {
 	origins  map[string]origin
 	twins    map[string]twin // by path of the secret's key
 	problems []Problem
+
+	sites  sitesNode // read last, over what the main site has
+	inSite bool      // the keys of a site are being read
 }
 
 // twin is a _file key: where a secret is to be read from, and where it goes.
@@ -34,6 +37,8 @@ func (d *decoder) decode(node *yaml.Node, k Key, value reflect.Value) {
 	}
 	d.record(k.Path, node)
 	switch {
+	case k.kind == sitesType:
+		d.keepSites(node, k)
 	case isSection(k.kind):
 		d.decodeSection(node, k, value)
 	case k.kind.Kind() == reflect.Slice:
@@ -78,6 +83,10 @@ func (d *decoder) decodeSection(node *yaml.Node, k Key, value reflect.Value) {
 			content.Line = name.Line // a mapping or list has the line of its first entry, which may be far below
 			target := value.FieldByIndex(field.index)
 			field.Path = prefix + field.Path
+			if d.inSite && field.service {
+				d.report(name, prefix+name.Value, "belongs to the whole service and not to a site", "write it once, outside of sites")
+				return
+			}
 			if isTwin {
 				d.decodeTwin(content, field, target)
 			} else {
@@ -85,7 +94,7 @@ func (d *decoder) decodeSection(node *yaml.Node, k Key, value reflect.Value) {
 			}
 			return
 		}
-		d.reportUnknown(name, prefix, fields)
+		d.reportUnknown(name, prefix, d.usable(fields))
 	})
 }
 
@@ -136,6 +145,13 @@ func (d *decoder) decodeList(node *yaml.Node, k Key, value reflect.Value) {
 	list := reflect.MakeSlice(k.kind, len(items), len(items))
 	for i, content := range items {
 		item.Path = fmt.Sprintf("%s[%d]", k.Path, i)
+		if isSection(item.kind) {
+			for _, field := range fieldsOf(item.kind) {
+				if field.Default != "" {
+					field.setDefault(list.Index(i))
+				}
+			}
+		}
 		if content.Kind == yaml.ScalarNode && content.Value == "" && !isSection(item.kind) {
 			d.report(content, item.Path, "is empty", "write a value, or remove the entry")
 			continue

@@ -25,18 +25,30 @@ func DefaultConfig() *Config {
 // client its way to authenticate, and removed headers go. [Load] has done so already; doing it twice changes
 // nothing.
 func (c *Config) Complete() {
+	for _, site := range c.Sites {
+		site.Complete()
+	}
 	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
 	c.Cookie.Domain = strings.ToLower(strings.TrimPrefix(c.Cookie.Domain, "."))
 	if c.Cookie.Name == "" {
 		c.Cookie.Name = defaultCookieName(c.PublicURL, c.Cookie.Domain)
 	}
-	if c.OIDC.ClientAuth == "" {
-		c.OIDC.ClientAuth = "basic"
-		if c.OIDC.ClientSecret == "" {
-			c.OIDC.ClientAuth = "none"
-		}
+	if len(c.Providers) == 0 {
+		c.OIDC.complete()
+	}
+	for i := range c.Providers {
+		c.Providers[i].complete()
 	}
 	maps.DeleteFunc(c.Headers, func(_ string, h Header) bool { return h.Claim == "" })
+}
+
+func (o *OIDC) complete() {
+	if o.ClientAuth == "" {
+		o.ClientAuth = "basic"
+		if o.ClientSecret == "" {
+			o.ClientAuth = "none"
+		}
+	}
 }
 
 func defaultCookieName(publicURL, domain string) string {

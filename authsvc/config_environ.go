@@ -104,6 +104,8 @@ func jsonNode(text string, mapping bool) (*yaml.Node, error) {
 // jsonExample returns what the key's variable may look like.
 func (k Key) jsonExample() string {
 	switch {
+	case k.kind == sitesType:
+		return `[{"hosts": …}]`
 	case k.kind.Kind() == reflect.Slice:
 		return `[{"` + fieldsOf(k.kind.Elem())[0].Path + `": …}]`
 	case k.Default != "":

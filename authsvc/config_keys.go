@@ -3,6 +3,7 @@ package authsvc
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ type Key struct {
 	kind     reflect.Type
 	verbatim bool
 	merge    bool
+	service  bool   // of the whole service, not of a site
 	shared   string // what replicas have in common; the tag's words
 }
 
@@ -51,7 +53,10 @@ func keysOf(structure reflect.Type, prefix string, index []int) []Key {
 		k.Path = prefix + k.Path
 		k.index = append(index[:len(index):len(index)], k.index...)
 		if isSection(k.kind) {
-			list = append(list, keysOf(k.kind, k.Path+".", k.index)...)
+			for _, part := range keysOf(k.kind, k.Path+".", k.index) {
+				part.service = part.service || k.service
+				list = append(list, part)
+			}
 			continue
 		}
 		k.Variable = variableOf(k.Path)
@@ -67,6 +72,13 @@ func fieldsOf(structure reflect.Type) []Key {
 		if !f.IsExported() {
 			continue
 		}
+		if f.Anonymous && f.Type.Kind() == reflect.Struct { // its keys are the struct's own
+			for _, k := range fieldsOf(f.Type) {
+				k.index = append(slices.Clone(f.Index), k.index...)
+				list = append(list, k)
+			}
+			continue
+		}
 		k := Key{
 			Path:     f.Tag.Get("key"),
 			Default:  f.Tag.Get("default"),
@@ -78,6 +90,7 @@ func fieldsOf(structure reflect.Type) []Key {
 			kind:     f.Type,
 			verbatim: f.Tag.Get("verbatim") == "true",
 			merge:    f.Tag.Get("merge") == "headers",
+			service:  f.Tag.Get("service") == "true",
 			shared:   f.Tag.Get("shared"),
 		}
 		if values := f.Tag.Get("values"); values != "" {
@@ -94,6 +107,7 @@ var (
 	durationType = reflect.TypeFor[time.Duration]()
 	timeType     = reflect.TypeFor[time.Time]()
 	headerType   = reflect.TypeFor[Header]()
+	sitesType    = reflect.TypeFor[[]SiteConfig]()
 )
 
 // isSection tells whether a value of this type is a mapping with keys of its own.

@@ -85,7 +85,7 @@ func TestJSONVariables(t *testing.T) {
 			got = append(got, k.Path)
 		}
 	}
-	if want := []string{"oidc.auth_params", "headers", "rules", "bearer", "sites"}; !slices.Equal(got, want) {
+	if want := []string{"oidc.auth_params", "providers", "headers", "rules", "bearer", "sites"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -36,6 +36,8 @@ func load(path string, environ []string, read fileReader) (*Config, error) {
 	readable := path == "" || d.readConfigFile(path, c, read)
 	d.readEnvironment(environ, c)
 	d.readTwins(read)
+	d.readSites(c)
+	d.readTwins(read)
 	c.origins = origins{file: path, of: d.origins}
 	c.Complete()
 

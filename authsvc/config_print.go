@@ -19,30 +19,50 @@ import (
 func (c *Config) WriteYAML(w io.Writer) error {
 	encoder := yaml.NewEncoder(w)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(c.sectionNode(reflect.ValueOf(c).Elem(), "")); err != nil {
+	if err := encoder.Encode(c.sectionNode(reflect.ValueOf(c).Elem(), reflect.Value{}, "")); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	return encoder.Close()
 }
 
-func (c *Config) sectionNode(section reflect.Value, prefix string) *yaml.Node {
+// sectionNode writes a section. Of a site it leaves out what is the same in the section of the main one, which is invalid for the main one itself.
+func (c *Config) sectionNode(section, main reflect.Value, prefix string) *yaml.Node {
 	node := &yaml.Node{Kind: yaml.MappingNode}
 	for _, k := range fieldsOf(section.Type()) {
 		value, name := section.FieldByIndex(k.index), textNode(k.Path)
 		k.Path = prefix + k.Path
+		var inherited reflect.Value
+		if main.IsValid() {
+			inherited = main.FieldByIndex(k.index)
+		}
 		if isSection(k.kind) {
-			if content := c.sectionNode(value, k.Path+"."); len(content.Content) > 0 {
+			if content := c.sectionNode(value, inherited, k.Path+"."); len(content.Content) > 0 {
 				node.Content = append(node.Content, name, content)
 			}
-		} else if !k.Later {
+		} else if _, set := c.origins.of[k.Path]; !k.Later && (set || !inherited.IsValid() || !reflect.DeepEqual(value.Interface(), inherited.Interface())) {
 			content := valueNode(value)
+			if k.kind == sitesType {
+				content = c.sitesNode()
+			}
 			commented := content
-			if content.Kind == yaml.MappingNode && len(content.Content) > 0 {
-				commented = name // a mapping is written below its key
+			if content.Style != yaml.FlowStyle && content.Kind != yaml.ScalarNode && len(content.Content) > 0 {
+				commented = name // it is written below its key
 			}
 			commented.LineComment = c.provenance(k)
 			node.Content = append(node.Content, name, content)
 		}
+	}
+	return node
+}
+
+func (c *Config) sitesNode() *yaml.Node {
+	node := &yaml.Node{Kind: yaml.SequenceNode}
+	if len(c.Sites) == 0 {
+		node.Style = yaml.FlowStyle
+	}
+	main := reflect.ValueOf(c.forSite()).Elem()
+	for i, site := range c.Sites {
+		node.Content = append(node.Content, c.sectionNode(reflect.ValueOf(site.Config).Elem(), main, item("sites", i)+"."))
 	}
 	return node
 }
@@ -94,9 +114,32 @@ func valueNode(value reflect.Value) *yaml.Node {
 	if value.Kind() != reflect.Slice {
 		return textNode(value.String())
 	}
-	node := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	node := &yaml.Node{Kind: yaml.SequenceNode}
+	if value.Len() == 0 || !isSection(value.Type().Elem()) {
+		node.Style = yaml.FlowStyle
+	}
 	for i := range value.Len() {
-		node.Content = append(node.Content, valueNode(value.Index(i)))
+		if entry := value.Index(i); isSection(entry.Type()) {
+			node.Content = append(node.Content, entryNode(entry))
+		} else {
+			node.Content = append(node.Content, valueNode(entry))
+		}
+	}
+	return node
+}
+
+// entryNode writes an entry of a list with keys of its own: those that are set.
+func entryNode(entry reflect.Value) *yaml.Node {
+	node := &yaml.Node{Kind: yaml.MappingNode}
+	for _, k := range fieldsOf(entry.Type()) {
+		value := entry.FieldByIndex(k.index)
+		switch {
+		case value.IsZero():
+		case isSection(k.kind):
+			node.Content = append(node.Content, textNode(k.Path), entryNode(value))
+		default:
+			node.Content = append(node.Content, textNode(k.Path), valueNode(value))
+		}
 	}
 	return node
 }

@@ -10,7 +10,7 @@ import (
 
 // WriteSchema writes the JSON Schema (2020-12) of the YAML file.
 func WriteSchema(w io.Writer) error {
-	schema := sectionSchema(reflect.TypeFor[Config]())
+	schema := sectionSchema(reflect.TypeFor[Config](), false)
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	schema["title"] = "authsvc"
 	encoder := json.NewEncoder(w)
@@ -22,15 +22,19 @@ func WriteSchema(w io.Writer) error {
 	return nil
 }
 
-func sectionSchema(section reflect.Type) map[string]any {
+// sectionSchema describes a section; of a site it has what a site can have, and no defaults: they are what the main one has.
+func sectionSchema(section reflect.Type, ofSite bool) map[string]any {
 	properties, exclusive := make(map[string]any), []any{}
 	for _, k := range fieldsOf(section) {
-		schema := typeSchema(k.kind)
+		if ofSite && k.service {
+			continue
+		}
+		schema := typeSchema(k.kind, ofSite)
 		schema["description"] = k.Doc
 		if k.Values != nil {
 			schema["enum"] = k.Values
 		}
-		if k.Default != "" {
+		if k.Default != "" && !ofSite {
 			defaults := reflect.New(section).Elem()
 			k.setDefault(defaults)
 			schema["default"] = jsonValue(k.value(defaults))
@@ -51,10 +55,14 @@ func sectionSchema(section reflect.Type) map[string]any {
 	return schema
 }
 
-func typeSchema(kind reflect.Type) map[string]any {
+func typeSchema(kind reflect.Type, ofSite bool) map[string]any {
 	switch {
 	case isSection(kind):
-		return sectionSchema(kind)
+		return sectionSchema(kind, ofSite)
+	case kind == sitesType:
+		site := sectionSchema(reflect.TypeFor[Config](), true)
+		site["required"] = []string{"hosts", "public_url"}
+		return map[string]any{"type": "array", "items": site}
 	case kind == durationType:
 		return map[string]any{"type": []string{"string", "integer"}, "pattern": `^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$`, "maximum": 0, "minimum": 0}
 	case kind == timeType:
@@ -66,9 +74,9 @@ func typeSchema(kind reflect.Type) map[string]any {
 	case reflect.Int:
 		return map[string]any{"type": "integer"}
 	case reflect.Map:
-		return map[string]any{"type": "object", "additionalProperties": entrySchema(kind.Elem())}
+		return map[string]any{"type": "object", "additionalProperties": entrySchema(kind.Elem(), ofSite)}
 	case reflect.Slice:
-		list := map[string]any{"type": "array", "items": typeSchema(kind.Elem())}
+		list := map[string]any{"type": "array", "items": typeSchema(kind.Elem(), ofSite)}
 		if !isSection(kind.Elem()) {
 			list["type"] = []string{"array", "string"}
 		}
@@ -79,11 +87,11 @@ func typeSchema(kind reflect.Type) map[string]any {
 }
 
 // entrySchema is the schema of a mapping's values. A header is a text or a mapping.
-func entrySchema(kind reflect.Type) map[string]any {
+func entrySchema(kind reflect.Type, ofSite bool) map[string]any {
 	if kind != headerType {
-		return typeSchema(kind)
+		return typeSchema(kind, ofSite)
 	}
-	whole := sectionSchema(kind)
+	whole := sectionSchema(kind, ofSite)
 	whole["required"] = []string{"claim"}
 	return map[string]any{"anyOf": []any{map[string]any{"type": "string"}, whole}}
 }

@@ -22,6 +22,10 @@ func fillSecrets(value reflect.Value) int {
 	case value.Type() == storeURLType:
 		value.SetString("redis://user:" + marker + "@host/0?sentinel_password=" + marker)
 		return 1
+	case value.Type() == reflect.TypeFor[SiteConfig]():
+		site := DefaultConfig()
+		value.Set(reflect.ValueOf(SiteConfig{site}))
+		return fillSecrets(reflect.ValueOf(&site.OIDC).Elem()) + fillSecrets(reflect.ValueOf(&site.Cookie).Elem())
 	case value.Kind() == reflect.Slice:
 		value.Set(reflect.MakeSlice(value.Type(), 1, 1))
 		return fillSecrets(value.Index(0))
@@ -37,7 +41,7 @@ func fillSecrets(value reflect.Value) int {
 
 func TestNothingPrintsSecrets(t *testing.T) {
 	c := DefaultConfig()
-	if count := fillSecrets(reflect.ValueOf(c).Elem()); count < 9 {
+	if count := fillSecrets(reflect.ValueOf(c).Elem()); count < 10 {
 		t.Fatalf("only %d secrets found", count)
 	}
 	printed := map[string]string{

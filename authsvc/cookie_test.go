@@ -32,7 +32,7 @@ func TestCookieAttributes(t *testing.T) {
 			"; Path=/; Max-Age=43200; HttpOnly; Secure; SameSite=Lax", "; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=None", "__Host-authsvc"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			site := newRig(t, 1, test.configure).replicas[0].site.Load()
+			site := newRig(t, 1, test.configure).replicas[0].sites.Load().main
 			r := httptest.NewRequest(http.MethodGet, site.publicURL+"/start", nil)
 			for _, c := range []struct {
 				cookie     cookie

@@ -135,7 +135,7 @@ func (s *Service) isOnAnotherStore(ctx context.Context, site *site, a attempt) (
 // meet reports a replica on another store, and returns whether this one closes: it does if it is the younger one, and does not differ on
 // purpose.
 func (s *Service) meet(other sighting) (closes bool) {
-	closes = younger(s.startedAt.Load(), s.id, other.Started, other.ID) && s.site.Load().config.ConfigGeneration <= other.Generation
+	closes = younger(s.startedAt.Load(), s.id, other.Started, other.ID) && s.sites.Load().main.config.ConfigGeneration <= other.Generation
 	if s.elsewhere.meet(other, closes, s.store.Now()) {
 		event := s.log.Warn()
 		consequence := "this one is older, or of a higher config_generation, and goes on"

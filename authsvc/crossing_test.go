@@ -191,7 +191,7 @@ func TestCrossingUntold(t *testing.T) {
 	s.stores[1].refuse()
 	younger := s.both[1]
 	ours, _ := younger.storeIDs.get()
-	site := younger.site.Load()
+	site := younger.sites.Load().main
 	another := attempt{Began: sighting{ID: "other", Store: [16]byte{1}}, Site: site.mark(), Expires: s.now().Add(attemptLife)}
 	for name, test := range map[string]struct {
 		change func(a *attempt)

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"authsvc/session"
 )
@@ -44,8 +45,12 @@ type decision struct {
 	Session *session.Session // who is signed in; nil unless known
 	token   session.Token    // by which it was found
 	stale   bool             // it is what this replica last knew, since the store cannot tell
+	bearer  bool             // a bearer token says who it is, or should have: nothing is stored
+	refusal *bearerRefusal   // why that token does not pass; nil when it does
 	Err     error            // why, for the operator; nil for a plain verdict
 	known   *identity        // as its headers tell it; nil where that is to be made yet
+	Rule    string           // the name of the rule that decided; empty where none did
+	demand  demand           // what the login has to meet, with reasonStepUp
 	// Identity are the values of the site's identity headers, when the outcome is Allow.
 	Identity []string
 }
@@ -56,6 +61,7 @@ type narrowing struct {
 	groups, emails, domains []string
 	hasGroups, hasEmails    bool
 	hasDomains              bool
+	rule                    string // the name of a rule that must let pass, too
 	// refused is why the query cannot be obeyed: whoever wrote it meant to restrict something, so
 	// nobody passes.
 	refused string
@@ -81,7 +87,9 @@ func parseNarrowing(rawQuery string) narrowing {
 		case "allowed_email_domains":
 			n.domains, n.hasDomains = splitLists(values), true
 		case "rule":
-			n.refused = "rule_unknown"
+			if n.rule = values[0]; len(values) > 1 || n.rule == "" {
+				n.refused = "rule_unknown"
+			}
 		default:
 			if strings.HasPrefix(lowerASCII(name), "allowed") {
 				n.refused = "query_unknown"
@@ -103,20 +111,141 @@ func splitLists(values []string) []string {
 	return list
 }
 
-// decide is the rule: any signed-in user, narrowed by the query. It is pure.
-func decide(s *session.Session, groupsClaim []string, n narrowing) decision {
-	deny := func(reason string) decision { return decision{Outcome: Deny, Reason: reason, Session: s} }
-	switch {
-	case n.refused != "":
-		return deny(n.refused)
-	case n.hasGroups && !anyGroup(groups(s, groupsClaim), n.groups):
-		return deny("groups")
-	case n.hasEmails && !emailAllowed(verifiedEmail(s), n.emails):
-		return deny("emails")
-	case n.hasDomains && !domainAllowed(verifiedEmail(s), n.domains):
-		return deny("email_domains")
+// viewer is a session as rules look at it: what follows from its claims is worked out once, when it is first asked for.
+type viewer struct {
+	session     *session.Session
+	groupsClaim []string
+	now         time.Time
+
+	groupList []string
+	hasGroups bool
+}
+
+func (v *viewer) groups() []string {
+	if !v.hasGroups {
+		v.groupList, v.hasGroups = groups(v.session, v.groupsClaim), true
 	}
-	return decision{Outcome: Allow, Reason: "session", Session: s}
+	return v.groupList
+}
+
+// decide says whether a request may pass, by the rule that speaks for it and by what the query narrows. The session is nil for whoever is signed out, or
+// where nobody has looked. It is pure.
+func decide(m match, s *session.Session, n narrowing, now time.Time) decision {
+	d := decision{Session: s}
+	if m.rule == nil {
+		return d.refuse(m.refused)
+	}
+	d.Rule = m.rule.name
+	if n.refused != "" {
+		return d.refuse(n.refused)
+	}
+	v := viewer{session: s, groupsClaim: m.set.groupsClaim, now: now}
+	asks := m.rule.demand
+	if reason := m.rule.objects(&m.request, &v); reason != "" {
+		return d.refuse(reason)
+	}
+	if n.rule != "" {
+		named := m.set.named(n.rule)
+		if named == nil {
+			return d.refuse("rule_unknown")
+		}
+		d.Rule = named.name
+		if named.mismatch(&m.request) != "" {
+			return d.refuse("rule_mismatch")
+		}
+		if reason := named.objects(&m.request, &v); reason != "" {
+			return d.refuse(reason)
+		}
+		var possible bool
+		if asks, possible = asks.and(named.demand); !possible {
+			return d.refuse("step_up_impossible")
+		}
+	}
+	if reason := n.objects(&v); reason != "" {
+		return d.refuse(reason)
+	}
+	if s == nil {
+		d.Outcome, d.Reason = Allow, m.rule.access.String()
+		return d
+	}
+	if !asks.met(s.ACR, s.AuthTime, now) {
+		d.Outcome, d.Reason, d.demand = Login, reasonStepUp, asks
+		return d
+	}
+	d.Outcome, d.Reason = Allow, "session"
+	return d
+}
+
+// reasonStepUp is why somebody who is signed in has to sign in again: the rule asks more of the login.
+const reasonStepUp = "step_up"
+
+// reasonSignedOut is why whoever is not signed in may not pass.
+const reasonSignedOut = "signed_out"
+
+// refuse denies who is signed in, and sends everyone else to the login.
+func (d decision) refuse(reason string) decision {
+	d.Outcome, d.Reason = Deny, reason
+	if d.Session == nil {
+		d.Outcome = Login
+	}
+	return d
+}
+
+// objects returns why a rule does not let somebody pass, "" if it does. Whether their login is enough is not looked at.
+func (r *rule) objects(q *request, v *viewer) string {
+	if r.access == accessSignedIn && v.session == nil {
+		return reasonSignedOut
+	}
+	switch {
+	case len(r.groups) > 0 && !anyGroup(v.groups(), r.groups):
+		return "groups"
+	case len(r.emails) > 0 && !slices.Contains(r.emails, lowerASCII(verifiedEmail(v.session))):
+		return "emails"
+	case len(r.domains) > 0 && !r.hasDomainOf(verifiedEmail(v.session)):
+		return "email_domains"
+	}
+	if r.when != nil {
+		switch holds, err := r.when.holds(q, v); {
+		case err != nil:
+			return "when_error"
+		case !holds:
+			return "when"
+		}
+	}
+	return ""
+}
+
+// couldAdmit reports whether a session is good for anything: whether there is a rule that lets it pass to some address, at some time, after some login. Who
+// is let in nowhere gets no session.
+func (s *ruleSet) couldAdmit(newcomer *session.Session) bool {
+	v := viewer{session: newcomer, groupsClaim: s.groupsClaim}
+	return slices.ContainsFunc(s.rules, func(r rule) bool {
+		if r.when != nil && (r.when.looksAtRequest || r.when.looksAtTime) {
+			r.when = nil
+		}
+		return r.access != accessPublic && r.objects(&request{}, &v) == ""
+	})
+}
+
+// hasDomainOf reports whether the domain of an address that verifiedEmail returned is one of the rule's.
+func (r *rule) hasDomainOf(email string) bool {
+	_, domain, ok := strings.Cut(email, "@")
+	return ok && slices.ContainsFunc(r.domains, func(d hostRule) bool { return d.matches(domain) })
+}
+
+// objects returns why the query does not let somebody pass, "" if it does.
+func (n *narrowing) objects(v *viewer) string {
+	switch {
+	case (n.hasGroups || n.hasEmails || n.hasDomains) && v.session == nil:
+		return reasonSignedOut
+	case n.hasGroups && !anyGroup(v.groups(), n.groups):
+		return "groups"
+	case n.hasEmails && !emailAllowed(verifiedEmail(v.session), n.emails):
+		return "emails"
+	case n.hasDomains && !domainAllowed(verifiedEmail(v.session), n.domains):
+		return "email_domains"
+	}
+	return ""
 }
 
 func anyGroup(have, allowed []string) bool {

@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"errors"
 	"net/http"
 	"regexp"
 	"strings"
@@ -11,7 +12,7 @@ import (
 // know who asked.
 type dialect struct {
 	// original reads what was asked. The peer is a trusted proxy: question has checked it.
-	original func(*http.Request, *site) (asked, error)
+	original func(*http.Request, *sites) (asked, error)
 	// narrows says that the query is the gateway's and narrows the rules; else it is the visitor's and means nothing to us.
 	narrows bool
 	// verbatim says that the gateway passes a refusal on to the browser as it is: a person gets a login or a page.
@@ -34,23 +35,40 @@ var dialects = map[string]dialect{
 type question struct {
 	asked   asked // as far as it is known
 	unknown error // why it is not known, or not whole
+	site    *site // whose it is
+	// nowhere says that nobody can tell whose it is. Then site is the main one, where people may sign in, and nobody passes.
+	nowhere bool
 	// query narrows the rules; empty does not.
 	query string
 	// refreshWait is how long the answer may wait for a refresh once the access token has expired.
 	refreshWait time.Duration
 }
 
+// errHostOfNoSite says that the asked host is none that a site has.
+var errHostOfNoSite = errors.New("the asked host is of no site; add it to the hosts of one")
+
 // question reads a check.
-func (d dialect) question(r *http.Request, s *site) question {
-	q := question{refreshWait: s.refreshWait, unknown: errUntrustedPeer}
+func (d dialect) question(r *http.Request, all *sites) question {
+	q := question{unknown: errUntrustedPeer, site: all.main}
 	if d.narrows {
 		q.query = r.URL.RawQuery
 	}
+	if infoOf(r).trusted {
+		q.asked, q.unknown = d.original(r, all)
+	}
+	if all.several() {
+		switch site := all.ofHost(q.asked.Host); {
+		case site != nil:
+			q.site = site
+		case q.asked.Host != "":
+			q.unknown, q.nowhere = errHostOfNoSite, true
+		default:
+			q.nowhere = true
+		}
+	}
+	q.refreshWait = q.site.refreshWait
 	if d.mostWait > 0 {
 		q.refreshWait = min(q.refreshWait, d.mostWait)
-	}
-	if infoOf(r).trusted {
-		q.asked, q.unknown = d.original(r, s)
 	}
 	return q
 }

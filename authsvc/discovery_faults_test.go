@@ -79,7 +79,7 @@ func TestDiscoveryFaults(t *testing.T) {
 			r.provider.BeHonest()
 			test.arm(r.provider)
 			service := r.another(config, r.store)
-			if err := service.site.Load().provider.discover(t.Context()); err == nil {
+			if err := service.sites.Load().main.provider.discover(t.Context()); err == nil {
 				t.Error("the replica is content with it")
 			} else {
 				checkSecrets(t, "the error", err.Error(), []string{testClientSecret, "password@", strings.Repeat("x", 200)})
@@ -92,7 +92,7 @@ func TestDiscoveryFaults(t *testing.T) {
 				t.Errorf("a live session: %d", verdict.Code)
 			}
 			r.provider.BeHonest()
-			if err := service.site.Load().provider.discover(t.Context()); err != nil {
+			if err := service.sites.Load().main.provider.discover(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if started := ask(service, http.MethodGet, "/start?rd=/landed", trustedPeer, nil); started.Code != http.StatusFound {

@@ -10,6 +10,9 @@
 //  1. What was asked is read from the gateway's headers, or for Envoy from the request itself, if the peer is a trusted proxy (original.go).
 //  2. The token is read from the session cookie (cookie.go). None, or none that this service issued: Login, and
 //     nothing is asked of the store.
+//     Where bearer tokens count, one in the Authorization header may say who it is instead (bearer.go): a JWT by the keys of its issuer
+//     (accesstoken.go), any other by what its issuer tells (introspection.go), both remembered for a moment (knowntokens.go). There is no
+//     record then, and steps 3 and 4 do not concern it.
 //  3. The session is loaded from the store and opened (auth.go, session.Manager). There is none: Login.
 //     Nobody can tell, because the store does not answer: Unavailable. The cookie is never touched.
 //  4. Tokens that are due are renewed beside the request, by one replica for all (session.Renewer, refresh.go). Only a

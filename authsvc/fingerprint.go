@@ -1,11 +1,15 @@
 package authsvc
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
+	"strings"
 
 	"authsvc/session"
 )
@@ -22,6 +26,8 @@ const (
 const (
 	driftKeys    = "cookie.secret" // a ring that has no key in common with another, or lacks one that signed what still lives
 	driftStore   = "store"         // another Redis, database or prefix
+	driftSites   = "sites"         // which sites there are
+	driftAtSites = "sites[*]"      // whatever else may differ at sites, without harm
 	driftRecords = "record_format" // a release that cannot read what another one writes
 )
 
@@ -45,22 +51,87 @@ type fingerprints struct {
 func fingerprint(c *Config, keyring *session.Keyring, salt []byte) fingerprints {
 	keyring = keyring.SignWith(0) // so that names are in the order of the keys
 	f := fingerprints{Keys: keyPrints(keyring), Settings: map[string][]byte{}, Secrets: map[string][][]byte{}}
-	config := reflect.ValueOf(c).Elem()
-	for _, k := range keys {
-		switch {
-		case k.Path == driftKeys || !k.isShared():
-		case k.kind == secretType:
-			for _, name := range keyring.Names("shared secret", k.Path, k.value(config).String()) {
-				f.Secrets[k.Path] = append(f.Secrets[k.Path], name[:fingerprintSize])
-			}
-		default:
-			mac := hmac.New(sha256.New, salt)
-			fmt.Fprintf(mac, "%d:%s", len(k.Path), k.Path)
-			mac.Write(canonical(k.value(config)))
-			f.Settings[k.Path] = mac.Sum(nil)[:fingerprintSize]
+	setting := func(path string, value []byte) {
+		mac := hmac.New(sha256.New, salt)
+		fmt.Fprintf(mac, "%d:%s", len(path), path)
+		mac.Write(value)
+		f.Settings[path] = mac.Sum(nil)[:fingerprintSize]
+	}
+	secret := func(path, value string) {
+		for _, name := range keyring.Names("shared secret", path, value) {
+			f.Secrets[path] = append(f.Secrets[path], name[:fingerprintSize])
 		}
 	}
+	for _, k := range keys {
+		switch {
+		case k.Path == driftKeys || k.kind == sitesType || !k.isShared():
+		case k.kind == secretType:
+			secret(k.Path, c.secretText(k))
+		default:
+			setting(k.Path, c.text(k))
+		}
+	}
+	// Of a site each setting that must agree has its own, and all others have one together: an entry of the roster is small.
+	var rest bytes.Buffer
+	var secrets strings.Builder
+	for _, site := range c.Sites {
+		at := siteSetting(site.Config)
+		for _, k := range keys {
+			switch {
+			case k.service || !k.isShared():
+			case k.shared == sharedMust:
+				setting(at+k.Path, site.text(k))
+			case k.kind == secretType:
+				fmt.Fprintf(&secrets, "%q", site.secretText(k))
+			default:
+				fmt.Fprintf(&rest, "%s%s=%q", at, k.Path, site.text(k))
+			}
+		}
+	}
+	var names []string
+	for _, site := range c.Sites {
+		names = append(names, site.siteName())
+	}
+	slices.Sort(names)
+	setting(driftSites, fmt.Append(nil, names))
+	if len(names) > 0 {
+		setting(driftAtSites, rest.Bytes())
+		secret(driftAtSites, secrets.String())
+	}
 	return f
+}
+
+// siteSetting begins the names of a site's settings. Its first host tells which site, whatever its place on the list.
+func siteSetting(site *Config) string { return "sites[" + slices.Min(append(site.Hosts, "~")) + "]." }
+
+// isOfSite reports whether a setting is one of a site that all must agree about.
+func isOfSite(setting string) bool { return strings.HasPrefix(setting, "sites[") }
+
+// text writes a setting of a site. With several providers the keys of oidc are theirs, in the order of their names.
+func (c *Config) text(k Key) []byte {
+	if len(c.Providers) == 0 || !within(k.Path, "oidc") || k.Path == "oidc.groups_claim" {
+		return canonical(k.value(reflect.ValueOf(c).Elem()))
+	}
+	return []byte(c.ofProviders(k, func(value reflect.Value) string { return string(canonical(value)) }))
+}
+
+// secretText is text for a secret. Nobody but the ring's keys may see it.
+func (c *Config) secretText(k Key) string {
+	if len(c.Providers) == 0 || !within(k.Path, "oidc") {
+		return k.value(reflect.ValueOf(c).Elem()).String()
+	}
+	return c.ofProviders(k, reflect.Value.String)
+}
+
+func (c *Config) ofProviders(k Key, text func(reflect.Value) string) string {
+	list := slices.Clone(c.Providers)
+	slices.SortFunc(list, func(a, b Provider) int { return strings.Compare(a.Name, b.Name) })
+	var b strings.Builder
+	for _, p := range list {
+		one := Config{OIDC: p.OIDC}
+		fmt.Fprintf(&b, "%s:%q", p.Name, text(k.value(reflect.ValueOf(&one).Elem())))
+	}
+	return b.String()
 }
 
 // keyPrints returns the fingerprints of a ring's keys.
@@ -94,6 +165,9 @@ func mustAgree(setting string) bool {
 	if setting == driftRecords {
 		return true
 	}
+	if _, ofSite, found := strings.Cut(setting, "]."); found {
+		setting = ofSite
+	}
 	for _, k := range keys {
 		if k.Path == setting {
 			return k.shared == sharedMust
@@ -102,12 +176,18 @@ func mustAgree(setting string) bool {
 	return false
 }
 
-// driftSettings are the settings in which replicas can be found to differ, in the order of the file, and the store and the record format.
-func driftSettings() []string {
+// driftSettings are the settings in which a replica can be found to differ from others, in the order of the file and those of its sites last, and the
+// store and the record format.
+func driftSettings(r replica) []string {
 	settings := []string{driftStore, driftRecords}
 	for _, k := range keys {
 		if k.isShared() {
 			settings = append(settings, k.Path)
+		}
+	}
+	for _, setting := range slices.Sorted(maps.Keys(r.Settings)) {
+		if isOfSite(setting) {
+			settings = append(settings, setting)
 		}
 	}
 	return settings

@@ -78,7 +78,14 @@ func change(t *testing.T, k Key, c *Config) {
 		value.Set(reflect.MakeMap(k.kind))
 		value.SetMapIndex(reflect.ValueOf("X-New"), entry)
 	case reflect.Slice:
-		if k.Path == driftKeys {
+		switch k.Path {
+		case driftSites:
+			c.Sites = []SiteConfig{{configOfReplica()}}
+			return
+		case "providers":
+			c.Providers[0].Title += "x"
+			return
+		case driftKeys:
 			value.Set(reflect.ValueOf([]Secret{cookieSecret(9)}))
 			return
 		}
@@ -93,6 +100,11 @@ func TestEverySettingIsCompared(t *testing.T) {
 	first := entryOf(t, "first", configOfReplica())
 	for _, k := range keys {
 		c := configOfReplica()
+		first := first
+		if k.Path == "providers" {
+			c.Providers = []Provider{{Name: "a", OIDC: c.OIDC}}
+			first = entryOf(t, "first", c)
+		}
 		change(t, k, c)
 		second := entryOf(t, "second", c)
 		var want []string

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -241,6 +242,7 @@ func FuzzNarrowing(f *testing.F) {
 	for _, seed := range []string{"", "a=b", "allowed_groups=x", "allowed_groups=", "%61llowed_emails=", "rule", "a=b&allowed_email_domains=*", "ALLOWED", "%zz", "a;b", "=allowed", "a=allowed_groups"} {
 		f.Add(seed)
 	}
+	anybody, _ := compileRules(nil, []string{"groups"})
 	nobody := &session.Session{Subject: "nobody", Claims: map[string]any{}}
 	f.Fuzz(func(t *testing.T, query string) {
 		restricts, readable := false, true
@@ -254,7 +256,7 @@ func FuzzNarrowing(f *testing.F) {
 				restricts = true
 			}
 		}
-		d := decide(nobody, []string{"groups"}, parseNarrowing(query))
+		d := decide(anybody.match(asked{}, false), nobody, parseNarrowing(query), time.Time{})
 		if want := !restricts && readable; (d.Outcome == Allow) != want || d.Outcome != Allow && d.Outcome != Deny {
 			t.Fatalf("%q: %v, %s", query, d.Outcome, d.Reason)
 		}
@@ -408,6 +410,68 @@ func FuzzIdentity(f *testing.F) {
 		}
 		if len(values) != len(plan.headers) || size > maxIdentity {
 			t.Fatalf("%d values of %d bytes", len(values), size)
+		}
+	})
+}
+
+// FuzzBearer reads any Authorization headers: what comes out is one token of the form that RFC 6750 says, as it was sent.
+func FuzzBearer(f *testing.F) {
+	for _, seed := range []string{"Bearer abc", "bearer  a.b-c_~+/==", "Bearer", "Bearer a b", "Basic YTpi", "Bearer\ta", "Bearer a,Bearer b", "Bearer =", "BEARER eyJ.eyJ.x"} {
+		f.Add(seed, "")
+	}
+	f.Add("Bearer a", "Bearer a")
+	form := regexp.MustCompile(`^(?i:bearer) +([A-Za-z0-9._~+/-]+=*)$`)
+	f.Fuzz(func(t *testing.T, first, second string) {
+		header := http.Header{"Authorization": {first}}
+		if second != "" {
+			header.Add("Authorization", second)
+		}
+		token, wrong, has := readBearer(header)
+		if (token != "") != (has && wrong == "") || wrong != "" && !has {
+			t.Fatalf("%q, %q, %t", token, wrong, has)
+		}
+		want := ""
+		if match := form.FindStringSubmatch(first); match != nil && second == "" && len(match[1]) <= maxBearer {
+			want = match[1]
+		}
+		if token != want {
+			t.Fatalf("%q of %q and %q, want %q", token, first, second, want)
+		}
+		b := &bearers{realm: "app.example.com"}
+		challenge := b.challenge(refuseBearer(reasonAudience, gotAndWant("audience", []string{first, second}, []string{second}).Error(), nil))
+		description, _ := strings.CutPrefix(challenge, `Bearer realm="app.example.com", error="invalid_token", error_description="`)
+		description, _ = strings.CutSuffix(description, `"`)
+		if len(description) > maxDescription || strings.ContainsAny(description, `"\`) || strings.ContainsFunc(description, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Fatalf("%q", challenge)
+		}
+	})
+}
+
+// FuzzAccessToken reads the claims of any token that an issuer signed or told of: who passes has a subject, an end and an audience.
+func FuzzAccessToken(f *testing.F) {
+	for _, seed := range []string{
+		`{"aud":"api","sub":"a","exp":1800000300,"iat":1800000000}`, `{"aud":["x","api"],"client_id":"a","exp":1800000300}`, `{"azp":"api","sub":"a"}`,
+		`{"aud":"api","sub":"a","exp":1e300}`, `{"aud":{"api":1},"sub":5}`, `{"aud":"api","sub":"a","nbf":null}`, `[]`, `{}`,
+	} {
+		f.Add([]byte(seed), true)
+	}
+	now := time.Unix(1_800_000_000, 0)
+	issuer := &bearerIssuer{provider: &provider{issuer: "https://id.example.com", now: func() time.Time { return now }}, audiences: []string{"api"}}
+	f.Fuzz(func(t *testing.T, payload []byte, certain bool) {
+		claims, err := decodeClaims(payload)
+		if err != nil || claims == nil || otherKind(claims, certain) != "" {
+			return
+		}
+		named := slices.Contains(append(claimTexts(claims["aud"]), claimTexts(claims["azp"])...), "api")
+		s, refusal := issuer.principal(claims, claimTexts(claims["azp"]))
+		if (s == nil) == (refusal == nil) {
+			t.Fatalf("%v and %v", s, refusal)
+		}
+		if s == nil {
+			return
+		}
+		if !named || !validSubject(s.Subject) || s.Issuer != issuer.issuer || !now.Before(s.Expires.Add(clockSkew)) || s.Created.After(now.Add(clockSkew)) || s.Created.IsZero() {
+			t.Fatalf("%s: %+v", payload, s)
 		}
 	})
 }

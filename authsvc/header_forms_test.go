@@ -107,7 +107,7 @@ headers:
 	}
 	again := printed.String()
 	again = again[strings.Index(again, "headers:"):]
-	again = again[:strings.Index(again, "\nlog:")]
+	again = again[:strings.Index(again, "\nrules:")]
 	head, _, _ := strings.Cut(text, "headers:")
 	if reread := load(head + again + "\n  X-Auth-Request-Email: \"\"\n"); !maps.Equal(reread.Headers, want) {
 		t.Errorf("printed and read again: %+v", reread.Headers)

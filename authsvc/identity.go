@@ -41,17 +41,17 @@ type identity struct {
 	// accessToken is "" when there is none that fits; expires is the end of its life, zero when unknown.
 	accessToken string
 	expires     time.Time
-	cut         cut
+	cut         omitted
 }
 
-// cut is what was left out of the headers of a session because it cannot stand there. Values that a filter leaves out are none.
-type cut struct {
+// omitted is what was left out of the headers of a session because it cannot stand there. Values that a filter leaves out are none.
+type omitted struct {
 	headers []string // their names
 	// unfit cannot stand in a header, beyond exceeds a header's own cap, and oversize the limit of all; tokens counts access tokens and assertions that exceed it.
 	unfit, beyond, oversize, tokens int
 }
 
-func (c *cut) note(header string, counter *int, n int) {
+func (c *omitted) note(header string, counter *int, n int) {
 	if n == 0 {
 		return
 	}

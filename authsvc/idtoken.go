@@ -198,8 +198,8 @@ func payloadOf(jwt string) (map[string]any, error) {
 	return decodeClaims(payload)
 }
 
-// claimsOf returns what an ID token that was checked when it came tells about the user; nil when there is none.
-func claimsOf(idToken string) map[string]any {
+// idTokenClaims returns what an ID token that was checked when it came tells about the user; nil when there is none.
+func idTokenClaims(idToken string) map[string]any {
 	claims, err := payloadOf(idToken)
 	if err != nil {
 		return nil

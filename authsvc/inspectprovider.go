@@ -25,18 +25,18 @@ const MaxClockSkew = clockSkew
 // InspectProvider asks the provider once for all that a login needs of it: its metadata and its keys. An error says what is wrong
 // with them, or that it could not be asked.
 func InspectProvider(ctx context.Context, c *Config) (ProviderReport, error) {
-	client, err := newProviderClient(c.OIDC.CAFile)
+	client, err := newProviderClient(c.OIDC)
 	if err != nil {
 		return ProviderReport{}, err
 	}
 	dated := &datedTransport{RoundTripper: client.Transport}
 	client.Transport = dated
-	p := &provider{issuer: c.OIDC.Issuer, client: client, insecureHTTP: c.OIDC.InsecureHTTP, discovered: new(atomic.Pointer[metadata])}
+	p := newProvider(c, &knownProvider{client: client}, time.Now)
 	if err := p.discover(ctx); err != nil {
 		return ProviderReport{}, err
 	}
 	found := p.discovered.Load()
-	report := ProviderReport{AuthorizationEndpoint: found.endpoint.AuthURL, Keys: len(*found.keys.keys.Load()), Algorithms: found.keys.algorithmNames()}
+	report := ProviderReport{AuthorizationEndpoint: found.Authorization, Keys: len(*found.keys.keys.Load()), Algorithms: found.keys.algorithmNames()}
 	if ahead := dated.ahead.Load(); ahead != nil {
 		report.Ahead, report.Dated = *ahead, true
 	}

@@ -94,7 +94,7 @@ func (j *joining) beat(ctx context.Context) (*standing, time.Duration) {
 		}
 		j.toldErr = true
 		if state.Opened {
-			j.site.Load().sessions.MarkSigner(ctx) // it signs, though it may never get so far as to agree with others; an error is no news
+			j.sites.Load().markSigner(ctx) // it signs, though it may never get so far as to agree with others; an error is no news
 		}
 		pause := j.retry
 		j.retry = min(2*j.retry, joinRetryMax)
@@ -201,7 +201,7 @@ func (j *joining) say(ctx context.Context, identity storeIdentity, ready bool) (
 
 // self is what this replica announces.
 func (s *Service) self(identity storeIdentity, ready bool) replica {
-	site := s.site.Load()
+	site := s.sites.Load().main
 	prints := fingerprint(site.config, site.keyring, identity.Salt[:])
 	var lacks []string
 	if marks := s.lacks.Load(); marks != nil {

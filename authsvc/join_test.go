@@ -434,7 +434,7 @@ func TestJoinRosterDown(t *testing.T) {
 		if err := json.Unmarshal(askAdmin(m.Service, http.MethodGet, "/readyz").Body.Bytes(), &state); err != nil || state.Degraded["roster"] == "" {
 			t.Errorf("%+v, %v", state, err)
 		}
-		sessions := m.site.Load().sessions
+		sessions := m.sites.Load().main.sessions
 		for range 2 {
 			if marks, err := sessions.KeyMarks(t.Context()); err != nil || len(marks) != 1 || !sessions.Signs(marks[0]) {
 				t.Errorf("it signs, and its key is not marked: %v, %v", marks, err)

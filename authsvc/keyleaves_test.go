@@ -15,12 +15,12 @@ func TestLoginWhileAKeyLeaves(t *testing.T) {
 	var config *Config
 	r := newRig(t, 1, func(c *Config) { c.Cookie.Secret, config = []Secret{cookieSecret(1), cookieSecret(2)}, c })
 	behind := r.replicas[0]
-	old := behind.site.Load()
-	signing, err := newSite(old.config, old.keyring.SignWith(1), behind, old.provider.discovered)
+	old := behind.sites.Load().main
+	signing, err := newSites(old.config, old.keyring.SignWith(1), behind)
 	if err != nil {
 		t.Fatal(err)
 	}
-	behind.site.Store(signing)
+	behind.sites.Store(signing)
 	without := *config
 	without.Cookie.Secret = []Secret{cookieSecret(2)}
 	ahead := r.another(&without, r.store)
@@ -46,7 +46,7 @@ func TestLoginWhileAKeyLeaves(t *testing.T) {
 		t.Fatalf("%d %v", answer.Code, answer.Header())
 	}
 	cookie, _ = start(again)
-	if _, err := ahead.site.Load().keyring.ParseToken(session.PurposeLogin, mainSite, cookie); err != nil {
+	if _, err := ahead.sites.Load().main.keyring.ParseToken(session.PurposeLogin, mainSite, cookie); err != nil {
 		t.Errorf("the replica that has the key no longer cannot read the cookie: %v", err)
 	}
 }

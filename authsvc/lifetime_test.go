@@ -199,7 +199,7 @@ func TestMethodsAndPaths(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/", "/nowhere", "/debug/pprof/", "/metrics", "/readyz", "/livez", "/start/", "/.well-known/x", "/session/x", "/START", "/callback%2f", "/jwks.json"} {
+	for _, path := range []string{"/", "/nowhere", "/debug/pprof/", "/metrics", "/readyz", "/livez", "/start/", "/.well-known/x", "/session/x", "/START", "/callback%2f", "/jwks"} {
 		for _, method := range []string{"GET", "POST", "OPTIONS", "PROPFIND"} {
 			answer := ask(r.replicas[0], method, path, trustedPeer, nil)
 			if answer.Code != http.StatusNotFound || answer.Header().Get("X-Request-Id") == "" || answer.Header().Get("Content-Security-Policy") == "" {

@@ -15,12 +15,12 @@ const logoutTime = 2 * time.Second
 
 // logout asks on GET, since a picture or a prefetch must not sign anyone out, and ends the session on POST.
 func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
-	site := s.site.Load()
+	site := infoOf(r).site
 	meta, _ := site.provider.ready()
 	// A path, since the page may be shown on another host than public_url's, and posts to its own origin only.
 	question := pages.Page{Kind: pages.SignOut, Action: site.prefix + "/logout"}
-	if meta != nil && meta.endSession != "" {
-		question.FormTargets = []string{meta.endSession}
+	if meta != nil && meta.EndSession != "" {
+		question.FormTargets = []string{meta.EndSession}
 	}
 	if r.Method != http.MethodPost {
 		s.writePage(w, r, http.StatusOK, question)
@@ -84,6 +84,6 @@ func (s *Service) endSessions(ctx context.Context, site *site, r *http.Request) 
 
 // signedOut is where a logout ends, also when it went through the provider.
 func (s *Service) signedOut(w http.ResponseWriter, r *http.Request) error {
-	s.writePage(w, r, http.StatusOK, pages.Page{Kind: pages.SignedOut, Action: s.site.Load().startURL("")})
+	s.writePage(w, r, http.StatusOK, pages.Page{Kind: pages.SignedOut, Action: infoOf(r).site.startURL("")})
 	return nil
 }

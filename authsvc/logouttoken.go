@@ -68,7 +68,7 @@ func (p *provider) verifyLogoutToken(ctx context.Context, meta *metadata, raw st
 	switch {
 	case claims["iss"] != p.issuer:
 		return fail("iss is another issuer")
-	case !slices.Contains(claimTexts(claims["aud"]), p.oauth2.ClientID):
+	case !slices.Contains(claimTexts(claims["aud"]), p.clientID):
 		return fail("aud is not this client")
 	case !ok || !now.Before(expires.Add(clockSkew)):
 		return fail("exp is missing or has passed; compare the provider's clock with the store's")

@@ -1,25 +1,30 @@
 package authsvc
 
 import (
-	"fmt"
-
 	"authsvc/session"
 )
 
-// NewManager makes the manager of the sessions that a service of the same configuration and store serves, for commands that look at
-// them from outside. The configuration has been loaded, and so validated.
-func NewManager(c *Config, store Backend) (*session.Manager, error) {
-	keyring, err := session.NewKeyring(c.CookieKeys())
+// NewManagers makes the managers of the sessions that a service of the same configuration and store serves, one for each site, the main one first, for
+// commands that look at them from outside. The configuration has been loaded, and so validated.
+func NewManagers(c *Config, store Backend) ([]*session.Manager, error) {
+	keyring, err := newKeyring(c)
 	if err != nil {
-		return nil, fmt.Errorf("cookie.secret: %w", err)
+		return nil, err
 	}
-	return newManager(c, store, keyring), nil
+	return newManagers(c, store, keyring), nil
 }
 
-func newManager(c *Config, store Backend, keyring *session.Keyring) *session.Manager {
+func newManagers(c *Config, store Backend, keyring *session.Keyring) (list []*session.Manager) {
+	for name, config := range c.eachSite() {
+		list = append(list, newManager(name, config, store, keyring))
+	}
+	return list
+}
+
+func newManager(site string, c *Config, store Backend, keyring *session.Keyring) *session.Manager {
 	return &session.Manager{
 		Store: store, Slots: store, Index: store, Counter: store,
-		MaxPerUser: c.Session.MaxPerUser, Keyring: keyring, Site: mainSite, Now: store.Now,
+		MaxPerUser: c.Session.MaxPerUser, Keyring: keyring, Site: site, Now: store.Now,
 		IdleTimeout: c.Session.IdleTimeout, AbsoluteTimeout: c.Session.AbsoluteTimeout,
 	}
 }

@@ -22,6 +22,7 @@ type metrics struct {
 	groupsOverage   prometheus.Counter
 	revised         *prometheus.CounterVec
 	touchFailures   prometheus.Counter
+	introspections  *prometheus.CounterVec
 	panics          prometheus.Counter
 }
 
@@ -62,6 +63,9 @@ func newMetrics(registry *prometheus.Registry) metrics {
 		touchFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_touch_failures_total", Help: "Sessions whose idle time could not be extended.",
 		}),
+		introspections: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "authsvc_introspections_total", Help: "Questions about opaque bearer tokens by result: active, inactive, refused since it is not for us, failed.",
+		}, []string{"result"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_panics_total", Help: "Panics that were answered with 503 or 500.",
 		}),
@@ -75,7 +79,7 @@ func newMetrics(registry *prometheus.Registry) metrics {
 	for _, result := range []string{"ok", "failed"} {
 		m.revised.WithLabelValues(result)
 	}
-	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.revised, m.touchFailures, m.panics)
+	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.revised, m.touchFailures, m.introspections, m.panics)
 	return m
 }
 
@@ -98,6 +102,8 @@ func (m *metrics) countCache(result string) {
 		m.cacheBypasses.Inc()
 	}
 }
+
+func (m *metrics) countIntrospection(result string) { m.introspections.WithLabelValues(result).Inc() }
 
 // StoreMetrics registers the metrics of a store's operations and returns the function that observes one: its name, how long it
 // took, and whether the store could not tell.

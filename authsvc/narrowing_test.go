@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"authsvc/session"
 )
@@ -101,7 +102,8 @@ func TestDecide(t *testing.T) {
 		{"rule=x", "rule_unknown"},
 		{"%zz", "query_unreadable"},
 	} {
-		d := decide(s, []string{"groups", "realm.roles"}, parseNarrowing(test.query))
+		rules, _ := compileRules(nil, []string{"groups", "realm.roles"})
+		d := decide(rules.match(asked{}, false), s, parseNarrowing(test.query), time.Time{})
 		want := Deny
 		if test.reason == "session" {
 			want = Allow

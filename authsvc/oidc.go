@@ -2,6 +2,8 @@ package authsvc
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -11,9 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
-	"golang.org/x/oauth2"
-
 	"authsvc/session"
 )
 
@@ -22,106 +21,119 @@ import (
 var errProviderUnavailable = errors.New("the provider is not available")
 
 // provider is the OpenID provider of a site, and this service as its client (relying party). It is immutable but for
-// what discovery finds, and safe for concurrent use.
+// what discovery finds and for the files of a key, which are read again when they change. Safe for concurrent use.
 type provider struct {
 	issuer       string
 	client       *http.Client
-	oauth2       oauth2.Config // without endpoints
+	clientID     string
+	auth         clientAuth
+	redirectURL  string
+	scopes       []string
 	authParams   map[string]string
 	formPost     bool
-	insecureHTTP bool // issuers and endpoints on http beyond loopback
+	pushing      string        // oidc.par
+	pushSlots    chan struct{} // one for each push under way
+	insecureHTTP bool          // issuers and endpoints on http beyond loopback
+	keysOnly     bool          // it signs bearer tokens: nobody signs in there
 	now          func() time.Time
 
 	// discovered outlives a reload of secrets: it is the issuer's and not ours.
 	discovered *atomic.Pointer[metadata]
 }
 
-func (p *provider) config(m *metadata) *oauth2.Config {
-	config := p.oauth2
-	config.Endpoint.AuthURL, config.Endpoint.TokenURL = m.endpoint.AuthURL, m.endpoint.TokenURL
-	return &config
+// newProvider makes the provider of a configuration that has been validated.
+func newProvider(c *Config, known *knownProvider, now func() time.Time) *provider {
+	return &provider{
+		issuer:       c.OIDC.Issuer,
+		client:       known.client,
+		clientID:     c.OIDC.ClientID,
+		auth:         newClientAuth(c.OIDC, now),
+		redirectURL:  c.PublicURL + "/callback",
+		scopes:       c.OIDC.Scopes,
+		authParams:   c.OIDC.AuthParams,
+		formPost:     c.OIDC.ResponseMode == "form_post",
+		pushing:      c.OIDC.PAR,
+		pushSlots:    make(chan struct{}, maxPushes),
+		insecureHTTP: c.OIDC.InsecureHTTP,
+		now:          now,
+		discovered:   &known.discovered,
+	}
 }
 
-// authorizationURL is where a login begins: code flow (RFC 6749, section 4.1) with PKCE S256 (RFC 7636), whatever
-// discovery says about methods.
-func (p *provider) authorizationURL(m *metadata, state, nonce, verifier string) string {
-	var options []oauth2.AuthCodeOption
+// authorizationRequest has the parameters of a login: code flow (RFC 6749, section 4.1) with PKCE S256 (RFC 7636), whatever
+// discovery says about methods. What this login asks for wins over the configured parameters.
+func (p *provider) authorizationRequest(state, nonce, verifier string, asks map[string]string) url.Values {
+	request := url.Values{}
 	for name, value := range p.authParams {
-		options = append(options, oauth2.SetAuthURLParam(name, value))
+		request.Set(name, value)
+	}
+	for name, value := range asks {
+		request.Set(name, value)
 	}
 	if p.formPost {
-		options = append(options, oauth2.SetAuthURLParam("response_mode", "form_post"))
+		request.Set("response_mode", "form_post")
 	}
 	// Last, so that no configured parameter can replace them.
-	options = append(options, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("response_type", "code"))
-	return p.config(m).AuthCodeURL(state, options...)
+	challenge := sha256.Sum256([]byte(verifier))
+	for name, value := range map[string]string{
+		"response_type":         "code",
+		"client_id":             p.clientID,
+		"redirect_uri":          p.redirectURL,
+		"scope":                 strings.Join(p.scopes, " "),
+		"state":                 state,
+		"nonce":                 nonce,
+		"code_challenge":        base64.RawURLEncoding.EncodeToString(challenge[:]),
+		"code_challenge_method": "S256",
+	} {
+		request.Set(name, value)
+	}
+	return request
+}
+
+// authorizationURL is where a login begins. Where the request is pushed, it asks the provider. Errors: errProviderUnavailable, errProviderAnswer.
+func (p *provider) authorizationURL(ctx context.Context, m *metadata, state, nonce, verifier string, asks map[string]string) (string, error) {
+	request := p.authorizationRequest(state, nonce, verifier, asks)
+	if p.pushes(&m.discoveryDocument) {
+		var err error
+		if request, err = p.push(ctx, m, request); err != nil {
+			return "", err
+		}
+	}
+	return withQuery(m.Authorization, request)
+}
+
+// withQuery adds parameters to an endpoint's address, which may have some of its own (RFC 6749, section 3.1).
+func withQuery(address string, more url.Values) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", fmt.Errorf("%w: an endpoint's address cannot be read", errProviderAnswer)
+	}
+	if u.RawQuery != "" {
+		u.RawQuery += "&"
+	}
+	u.RawQuery += more.Encode()
+	return u.String(), nil
 }
 
 // exchange redeems a code (RFC 6749, section 4.1.3) and checks all that comes back. Errors: errProviderUnavailable, errProviderAnswer.
 func (p *provider) exchange(ctx context.Context, m *metadata, code, nonce, verifier string) (verifiedID, session.Tokens, error) {
-	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), providerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
-	asked := p.now()
-	ctx, failure := watchReads(ctx)
-	token, err := p.config(m).Exchange(ctx, code, oauth2.VerifierOption(verifier))
-	if err != nil {
-		return verifiedID{}, session.Tokens{}, classifyExchange(ctx, err, failure)
-	}
-	if !strings.EqualFold(token.TokenType, "Bearer") { // RFC 6749, section 7.1: case insensitive, and required
-		return verifiedID{}, session.Tokens{}, fmt.Errorf("%w: the token type is not Bearer", errProviderAnswer)
-	}
-	raw, _ := token.Extra("id_token").(string)
-	if raw == "" {
-		return verifiedID{}, session.Tokens{}, fmt.Errorf("%w: there is no ID token; oidc.scopes must contain openid", errProviderAnswer)
-	}
-	check := idTokenCheck{keys: m.keys, issuer: p.issuer, clientID: p.oauth2.ClientID, nonce: nonce, accessToken: token.AccessToken, now: p.now()}
-	id, err := check.verify(ctx, raw)
+	tokens, err := p.requestTokens(ctx, m, url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {p.redirectURL}, "code_verifier": {verifier},
+	})
 	if err != nil {
 		return verifiedID{}, session.Tokens{}, err
 	}
-	return id, tokensOf(token, raw, asked), nil
-}
-
-// tokensOf returns the tokens of an answer. The access token's life counts from before the call, by the store's clock: it is never taken
-// for longer than it is.
-func tokensOf(token *oauth2.Token, idToken string, asked time.Time) session.Tokens {
-	t := session.Tokens{AccessToken: token.AccessToken, RefreshToken: token.RefreshToken, IDToken: idToken}
-	if life, told := token.ExpiresIn, token.Extra("expires_in") != nil; told {
-		t.Expiry = asked.Add(time.Duration(min(max(life, 0), int64(maxTokenLife/time.Second))) * time.Second)
+	if tokens.IDToken == "" {
+		return verifiedID{}, session.Tokens{}, fmt.Errorf("%w: there is no ID token; oidc.scopes must contain openid", errProviderAnswer)
 	}
-	return t
-}
-
-// maxTokenLife bounds what a provider may claim about an access token.
-const maxTokenLife = 365 * 24 * time.Hour
-
-// classifyExchange tells what kind of failure the token endpoint's is. The library's own text is not passed on: it
-// quotes the answer, which may hold tokens or personal data.
-func classifyExchange(ctx context.Context, err error, failure *readFailure) error {
-	if answer, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		class := errProviderAnswer
-		if answer.Response.StatusCode >= 500 || answer.Response.StatusCode == http.StatusTooManyRequests {
-			class = errProviderUnavailable
-		}
-		hint := ""
-		switch answer.ErrorCode {
-		case "invalid_client", "unauthorized_client":
-			hint = "; check oidc.client_id, oidc.client_secret and oidc.client_auth"
-		case "invalid_grant":
-			hint = "; the code was spent or is too old"
-		}
-		return fmt.Errorf("%w: token endpoint: status %d, error %s%s", class, answer.Response.StatusCode, knownErrorCode(answer.ErrorCode), hint)
+	check := idTokenCheck{keys: m.keys, issuer: p.issuer, clientID: p.clientID, nonce: nonce, accessToken: tokens.AccessToken, now: p.now()}
+	id, err := check.verify(ctx, tokens.IDToken)
+	if err != nil {
+		return verifiedID{}, session.Tokens{}, err
 	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("%w: token endpoint: no answer in time", errProviderUnavailable)
-	}
-	if cause, ok := errors.AsType[*url.Error](err); ok {
-		return fmt.Errorf("%w: token endpoint: %w", errProviderUnavailable, withoutURL(cause))
-	}
-	if failure.err != nil && !errors.Is(failure.err, errBodyTooLarge) {
-		return fmt.Errorf("%w: token endpoint: the answer broke off", errProviderUnavailable)
-	}
-	return fmt.Errorf("%w: token endpoint: the answer is no token response", errProviderAnswer)
+	return id, tokens, nil
 }
 
 // withoutURL returns the cause of a failed request without its address.
@@ -151,16 +163,16 @@ func knownErrorCode(code string) string {
 // endSessionURL is where RP-initiated logout goes on (OpenID Connect RP-Initiated Logout 1.0, section 2), or "" if the
 // provider has none. A hint that would make the address too long for gateways is left out.
 func (p *provider) endSessionURL(m *metadata, idToken, returnTo string) string {
-	u, err := url.Parse(m.endSession)
-	if err != nil || m.endSession == "" {
+	if m.EndSession == "" {
 		return ""
 	}
-	query := u.Query()
-	query.Set("client_id", p.oauth2.ClientID)
-	query.Set("post_logout_redirect_uri", returnTo)
+	query := url.Values{"client_id": {p.clientID}, "post_logout_redirect_uri": {returnTo}}
 	if idToken != "" && len(idToken) < 6<<10 {
 		query.Set("id_token_hint", idToken)
 	}
-	u.RawQuery = query.Encode()
-	return u.String()
+	address, err := withQuery(m.EndSession, query)
+	if err != nil {
+		return ""
+	}
+	return address
 }

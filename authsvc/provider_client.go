@@ -1,7 +1,6 @@
 package authsvc
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -23,9 +22,10 @@ const (
 var errBodyTooLarge = errors.New("the provider's answer is too large")
 
 // newProviderClient returns the client for all that is asked of the provider: it follows no redirect, since an endpoint
-// that moves is not the one that discovery named, and bounds time and size. caFile, if any, replaces the
-// system's roots.
-func newProviderClient(caFile string) (*http.Client, error) {
+// that moves is not the one that discovery named, and bounds time and size. It goes through the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY
+// name, as net/http reads them. oidc.ca_file, if any, replaces the system's roots; with mtls it shows the client's certificate to whoever
+// asks for one.
+func newProviderClient(o OIDC) (*http.Client, error) {
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: providerDialTimeout, KeepAlive: 30 * time.Second}).DialContext,
@@ -38,16 +38,25 @@ func newProviderClient(caFile string) (*http.Client, error) {
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
 	}
-	if caFile != "" {
-		pem, err := os.ReadFile(caFile)
+	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12}
+	transport.TLSClientConfig = tlsConfig
+	if o.CAFile != "" {
+		pem, err := os.ReadFile(o.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("oidc.ca_file: %w", err)
 		}
 		roots := x509.NewCertPool()
 		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("oidc.ca_file: %s has no certificate in PEM form", caFile)
+			return nil, fmt.Errorf("oidc.ca_file: %s has no certificate in PEM form", o.CAFile)
 		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+		tlsConfig.RootCAs = roots
+	}
+	if o.ClientAuth == "mtls" {
+		key := newClientKey(o)
+		if _, err := key.get(); err != nil {
+			return nil, fmt.Errorf("oidc.client_key_file: %w", err)
+		}
+		tlsConfig.GetClientCertificate = key.certificate
 	}
 	return &http.Client{
 		Transport:     boundedTransport{transport},
@@ -61,37 +70,21 @@ type boundedTransport struct{ http.RoundTripper }
 func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := t.RoundTripper.RoundTrip(r)
 	if err == nil {
-		failure, _ := r.Context().Value(readFailureKey{}).(*readFailure)
-		response.Body = &boundedBody{ReadCloser: response.Body, left: maxProviderBody, failure: failure}
+		response.Body = &boundedBody{ReadCloser: response.Body, left: maxProviderBody}
 	}
 	return response, err
 }
 
-// readFailure is told when reading an answer fails, by those who need to know: x/oauth2 does not pass the error on.
-type readFailure struct{ err error }
-
-type readFailureKey struct{}
-
-// watchReads returns a context for one request, and what is told of its answer.
-func watchReads(ctx context.Context) (context.Context, *readFailure) {
-	failure := new(readFailure)
-	return context.WithValue(ctx, readFailureKey{}, failure), failure
-}
-
 type boundedBody struct {
 	io.ReadCloser
-	left    int
-	failure *readFailure // may be nil
+	left int
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
-	n, err := 0, errBodyTooLarge
-	if b.left > 0 {
-		n, err = b.ReadCloser.Read(p[:min(len(p), b.left)])
-		b.left -= n
+	if b.left <= 0 {
+		return 0, errBodyTooLarge
 	}
-	if err != nil && err != io.EOF && b.failure != nil {
-		b.failure.err = err
-	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
 	return n, err
 }

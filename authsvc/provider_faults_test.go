@@ -148,7 +148,7 @@ func tamperWith(t *testing.T, address string, change func(url.Values)) string {
 func (r *rig) rediscover() {
 	r.t.Helper()
 	for _, replica := range r.replicas {
-		if err := replica.site.Load().provider.discover(r.t.Context()); err != nil {
+		if err := replica.sites.Load().main.provider.discover(r.t.Context()); err != nil {
 			r.t.Fatal(err)
 		}
 	}

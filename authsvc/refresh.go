@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"strings"
-
-	"github.com/coreos/go-oidc/v3/oidc"
-	"golang.org/x/oauth2"
+	"net/url"
 
 	"authsvc/session"
 )
@@ -30,7 +26,7 @@ func (site *site) refresh(ctx context.Context, s session.Session, t session.Toke
 	if err != nil {
 		return s, t, err
 	}
-	h := heard{subject: s.Subject, tokens: token, former: s.Claims, formerIDToken: claimsOf(t.IDToken)}
+	h := heard{subject: s.Subject, tokens: token, former: s.Claims, formerIDToken: idTokenClaims(t.IDToken)}
 	if renewed != nil {
 		h.idToken = renewed.Claims
 	}
@@ -42,11 +38,11 @@ func (site *site) refresh(ctx context.Context, s session.Session, t session.Toke
 // session.ReviseFunc.
 func (site *site) revise(ctx context.Context, s session.Session, t session.Tokens) map[string]any {
 	meta, err := site.provider.ready()
-	if err != nil || meta.userinfo == "" || t.AccessToken == "" {
+	if err != nil || meta.Userinfo == "" || t.AccessToken == "" {
 		return s.Claims
 	}
 	failed := false
-	idToken := claimsOf(t.IDToken)
+	idToken := idTokenClaims(t.IDToken)
 	claims := site.claims(ctx, meta, heard{subject: s.Subject, idToken: idToken, tokens: t, former: s.Claims, formerIDToken: idToken}, func(err error) {
 		failed = true
 		site.warn(err)
@@ -62,41 +58,40 @@ func (site *site) revise(ctx context.Context, s session.Session, t session.Token
 // will never renew these tokens; errKeysUnavailable when nobody can tell whether the new ID token is good, with tokens that are; then
 // errProviderUnavailable and errProviderAnswer.
 func (p *provider) renew(ctx context.Context, meta *metadata, s session.Session, t session.Tokens) (*verifiedID, session.Tokens, error) {
-	ctx, failure := watchReads(oidc.ClientContext(ctx, p.client))
-	asked := p.now()
-	token, err := p.config(meta).TokenSource(ctx, &oauth2.Token{RefreshToken: t.RefreshToken}).Token()
-	if err != nil {
-		if isFinal(err) {
-			return nil, t, fmt.Errorf("%w: %w", session.ErrRefused, classifyExchange(ctx, err, failure))
-		}
-		return nil, t, classifyExchange(ctx, err, failure)
-	}
-	if !strings.EqualFold(token.TokenType, "Bearer") {
-		return nil, t, fmt.Errorf("%w: the token type is not Bearer", errProviderAnswer)
-	}
-	raw, _ := token.Extra("id_token").(string)
-	if raw == "" {
-		return nil, tokensOf(token, t.IDToken, asked), nil // section 12.2: it "might not contain an id_token"
-	}
-	id, err := idTokenCheck{
-		keys: meta.keys, issuer: p.issuer, clientID: p.oauth2.ClientID, accessToken: token.AccessToken, now: p.now(),
-		former: &s, formerIDToken: t.IDToken,
-	}.verify(ctx, raw)
-	if errors.Is(err, errKeysUnavailable) {
-		return nil, tokensOf(token, t.IDToken, asked), err
+	tokens, err := p.requestTokens(ctx, meta, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {t.RefreshToken}})
+	if isFinal(err) {
+		return nil, t, fmt.Errorf("%w: %w", session.ErrRefused, err)
 	}
 	if err != nil {
 		return nil, t, err
 	}
-	return &id, tokensOf(token, raw, asked), nil
+	if tokens.RefreshToken == "" {
+		tokens.RefreshToken = t.RefreshToken // section 6: the former one is good for more
+	}
+	renewed := tokens.IDToken
+	if renewed == "" {
+		tokens.IDToken = t.IDToken
+		return nil, tokens, nil // section 12.2: it "might not contain an id_token"
+	}
+	id, err := idTokenCheck{
+		keys: meta.keys, issuer: p.issuer, clientID: p.clientID, accessToken: tokens.AccessToken, now: p.now(),
+		former: &s, formerIDToken: t.IDToken,
+	}.verify(ctx, renewed)
+	if errors.Is(err, errKeysUnavailable) {
+		tokens.IDToken = t.IDToken
+		return nil, tokens, err
+	}
+	if err != nil {
+		return nil, t, err
+	}
+	return &id, tokens, nil
 }
 
 // isFinal reports whether the provider says that these tokens are over (RFC 6749, section 5.2): invalid_grant, or invalid_request, which Dex
 // says. A client that is not accepted is the operator's mistake and ends no session, nor does what a server in trouble says.
 func isFinal(err error) bool {
-	answer, ok := errors.AsType[*oauth2.RetrieveError](err)
-	return ok && answer.Response.StatusCode < 500 && answer.Response.StatusCode != http.StatusTooManyRequests &&
-		(answer.ErrorCode == "invalid_grant" || answer.ErrorCode == "invalid_request")
+	answer, ok := errors.AsType[*refusal](err)
+	return ok && errors.Is(err, errProviderAnswer) && (answer.code == "invalid_grant" || answer.code == "invalid_request")
 }
 
 // reportRefresh counts a refresh, and tells why one failed. A session that the provider has ended is no fault.

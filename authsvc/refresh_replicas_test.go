@@ -133,7 +133,7 @@ func TestSignOutDuringRefresh(t *testing.T) {
 	eventually(t, "the end of the flights", func() bool {
 		flights := 0
 		for _, replica := range r.replicas {
-			flights += replica.site.Load().renewer.Flights()
+			flights += replica.sites.Load().main.renewer.Flights()
 		}
 		return flights == 0
 	})

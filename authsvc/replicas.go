@@ -91,7 +91,7 @@ func driftFromMost(r replica, roster []replica) []string {
 		}
 		return nil
 	}
-	for _, path := range driftSettings() {
+	for _, path := range driftSettings(r) {
 		own := value(r, path)
 		if len(own) > 0 && own[0] != most(roster, func(r replica) []string { return value(r, path) }) {
 			settings = append(settings, path)
@@ -153,9 +153,10 @@ func (m replicaMetrics) Collect(metrics chan<- prometheus.Metric) {
 		roster = *known
 	}
 	identity, _ := m.storeIDs.get()
-	found := m.self(identity, false).driftFrom(roster)
+	self := m.self(identity, false)
+	found := self.driftFrom(roster)
 	metrics <- prometheus.MustNewConstMetric(replicasMetric, prometheus.GaugeValue, float64(len(roster)))
-	for _, setting := range driftSettings() {
+	for _, setting := range driftSettings(self) {
 		metrics <- prometheus.MustNewConstMetric(driftMetric, prometheus.GaugeValue, float64(len(found[setting])), setting)
 	}
 }

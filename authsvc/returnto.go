@@ -78,6 +78,9 @@ func (p returnPolicy) checkPath(raw string) error {
 }
 
 func isOwnEndpoint(path string) bool {
+	if strings.HasPrefix(path, "/callback/") {
+		return true
+	}
 	switch strings.TrimSuffix(path, "/") {
 	case "/start", "/sign_in", "/callback", "/logout", "/sign_out", "/signed_out", "/auth", "/backchannel-logout":
 		return true
@@ -203,6 +206,7 @@ func checkHost(host string) error {
 type hostPattern struct {
 	host       string // canonical, without a leading dot
 	subdomains bool   // any depth of subdomain, and the host itself
+	below      bool   // with subdomains: without the host itself
 	port       string // empty means the scheme's default, "*" any
 }
 
@@ -244,7 +248,7 @@ func (p hostPattern) matches(at hostPort) bool {
 			return false
 		}
 	}
-	return at.host == p.host || p.subdomains && strings.HasSuffix(at.host, "."+p.host)
+	return at.host == p.host && !p.below || p.subdomains && strings.HasSuffix(at.host, "."+p.host)
 }
 
 // lowerASCII lowers A to Z only and leaves every other byte as it is: strings.ToLower would turn the Kelvin sign into a plain k.

@@ -9,6 +9,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,6 +51,12 @@ const testClientSecret = "client-secret-canary"
 // newRig starts a rig; configure may change the configuration before the replicas are made.
 func newRig(t testing.TB, replicas int, configure func(*Config)) *rig {
 	t.Helper()
+	return newRigWith(t, replicas, configure, nil)
+}
+
+// newRigWith is newRig with a provider of the test's own: provide may change what it is.
+func newRigWith(t testing.TB, replicas int, configure func(*Config), provide func(*idptest.Options)) *rig {
+	t.Helper()
 	r := &rig{t: t, log: new(logBuffer)}
 	r.visitor.Store("alice")
 	r.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -69,16 +76,9 @@ func newRig(t testing.TB, replicas int, configure func(*Config)) *rig {
 		configure(config)
 	}
 	r.url = config.PublicURL
-	r.provider = idptest.Start(t, idptest.Options{
-		People: people,
-		Clients: []idptest.Client{{
-			ID: "app", Secret: config.OIDC.ClientSecret.Reveal(), RedirectURIs: []string{r.url + "/callback"},
-			PostLogoutRedirectURIs: []string{r.url + "/signed_out"},
-		}},
-		Now:    r.now,
-		SignIn: func(*http.Request) string { return r.visitor.Load().(string) },
-	})
-	config.OIDC.Issuer = r.provider.Issuer()
+	if config.OIDC.Issuer == "set below" || provide != nil {
+		r.startProvider(config, provide)
+	}
 	config.Complete()
 	if problems, _ := config.Validate(); len(problems) > 0 {
 		t.Fatalf("configuration: %v", problems)
@@ -95,6 +95,25 @@ func newRig(t testing.TB, replicas int, configure func(*Config)) *rig {
 	return r
 }
 
+// startProvider starts a provider of its own, which is that of the configuration.
+func (r *rig) startProvider(config *Config, provide func(*idptest.Options)) {
+	r.t.Helper()
+	options := idptest.Options{
+		People: people,
+		Clients: []idptest.Client{{
+			ID: config.OIDC.ClientID, Secret: config.OIDC.ClientSecret.Reveal(), RedirectURIs: []string{r.url + "/callback"},
+			PostLogoutRedirectURIs: []string{r.url + "/signed_out"},
+		}},
+		Now:    r.now,
+		SignIn: func(*http.Request) string { return r.visitor.Load().(string) },
+	}
+	if provide != nil {
+		provide(&options)
+	}
+	r.provider = idptest.Start(r.t, options)
+	config.OIDC.Issuer = r.provider.Issuer()
+}
+
 // run runs the service until the test ends, and waits until it knows its provider.
 func run(t testing.TB, s *Service) {
 	t.Helper()
@@ -105,9 +124,8 @@ func run(t testing.TB, s *Service) {
 		cancel()
 		running.Wait()
 	})
-	eventually(t, "the provider is discovered", func() bool {
-		_, err := s.site.Load().provider.ready()
-		return err == nil
+	eventually(t, "the providers are discovered", func() bool {
+		return !slices.ContainsFunc(s.sites.Load().all, func(site *site) bool { _, err := site.provider.ready(); return err != nil })
 	})
 }
 
@@ -124,6 +142,7 @@ func cookieSecret(n byte) Secret {
 type browser struct {
 	t      testing.TB
 	rig    *rig
+	base   string // the public_url that it goes to
 	client *http.Client
 	// stop, if set, ends the following of redirects at the first address that it accepts.
 	stop func(*url.URL) bool
@@ -134,7 +153,7 @@ func (r *rig) browser() *browser {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	b := &browser{t: r.t, rig: r}
+	b := &browser{t: r.t, rig: r, base: r.url}
 	b.client = &http.Client{Jar: jar, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if b.stop != nil && b.stop(req.URL) || len(via) > 12 {
 			return http.ErrUseLastResponse
@@ -153,7 +172,7 @@ type reply struct {
 func (b *browser) do(method, address string, header http.Header) reply {
 	b.t.Helper()
 	if strings.HasPrefix(address, "/") {
-		address = b.rig.url + address
+		address = b.base + address
 	}
 	request, err := http.NewRequestWithContext(b.t.Context(), method, address, nil)
 	if err != nil {
@@ -216,7 +235,7 @@ func (b *browser) open(address string) reply {
 
 // cookies returns the names of the cookies that the browser holds for the service.
 func (b *browser) cookies() []string {
-	address, err := url.Parse(b.rig.url)
+	address, err := url.Parse(b.base)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -249,7 +268,7 @@ func (b *logBuffer) String() string {
 
 func (b *browser) cookie(name string) *http.Cookie {
 	b.t.Helper()
-	address, err := url.Parse(b.rig.url)
+	address, err := url.Parse(b.base)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -266,7 +285,7 @@ func (b *browser) sessionCookie() string     { b.t.Helper(); return b.cookie("au
 func (b *browser) loginCookie() *http.Cookie { b.t.Helper(); return b.cookie("authsvc_login") }
 
 func (b *browser) setCookie(c *http.Cookie) {
-	address, err := url.Parse(b.rig.url)
+	address, err := url.Parse(b.base)
 	if err != nil {
 		b.t.Fatal(err)
 	}

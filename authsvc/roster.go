@@ -3,6 +3,7 @@ package authsvc
 import (
 	"cmp"
 	"crypto/rand"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -98,7 +99,8 @@ func parseRoster(stored map[string][]byte) []replica {
 	return roster
 }
 
-// encode writes what a replica announces; it leaves out the latest sightings where it would be too long, and then keys that it lacks.
+// encode writes what a replica announces; it leaves out the latest sightings where it would be too long, then keys that it lacks, and then what sites
+// must agree in, where so many have so long names.
 func (r replica) encode() []byte {
 	for {
 		value, err := cbor.Marshal(r.announcement)
@@ -106,12 +108,19 @@ func (r replica) encode() []byte {
 			panic(err) // a struct of numbers, bytes and text always has an encoding
 		}
 		switch {
-		case len(value) <= session.MaxRosterValue, len(r.Elsewhere)+len(r.Lacks) == 0:
+		case len(value) <= session.MaxRosterValue:
 			return value
 		case len(r.Elsewhere) > 0:
 			r.Elsewhere = r.Elsewhere[:len(r.Elsewhere)-1]
-		default:
+		case len(r.Lacks) > 0:
 			r.Lacks = r.Lacks[:len(r.Lacks)-1]
+		default:
+			settings := maps.Clone(r.Settings)
+			maps.DeleteFunc(settings, func(setting string, _ []byte) bool { return isOfSite(setting) })
+			if len(settings) == len(r.Settings) {
+				return value
+			}
+			r.Settings = settings
 		}
 	}
 }

@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -19,31 +20,29 @@ type route struct {
 	path    string   // "/*" at its end takes everything below
 	methods []string // nil means any
 	handle  http.HandlerFunc
+	// anywhere says that it is no matter of the host which site is meant: a check tells what was asked.
+	anywhere bool
 }
 
 // routes is every public endpoint there is.
 func (s *Service) routes() []route {
 	get := []string{http.MethodGet, http.MethodHead}
 	getOrPost := append(slices.Clone(get), http.MethodPost)
-	callback := []string{http.MethodGet}
-	if s.site.Load().provider.formPost {
-		callback = []string{http.MethodPost}
-	}
 	routes := []route{
-		{"/start", get, s.page(s.start)},
-		{"/sign_in", get, s.page(s.start)},
-		{"/callback", callback, s.page(s.callback)},
-		{"/logout", getOrPost, s.page(s.logout)},
-		{"/sign_out", getOrPost, s.page(s.logout)},
-		{"/signed_out", get, s.page(s.signedOut)},
-		{"/backchannel-logout", []string{http.MethodPost}, s.backchannelLogout},
-		{"/session", get, s.sessionJSON},
-		{"/sessions", getOrPost, s.page(s.sessions)},
-		{"/userinfo", get, s.userinfoJSON},
-		{"/jwks.json", get, s.jwks},
+		{path: "/start", methods: get, handle: s.page(s.start)},
+		{path: "/sign_in", methods: get, handle: s.page(s.start)},
+		{path: "/callback", handle: s.page(s.callback)}, // which of GET and POST is the site's matter
+		{path: "/logout", methods: getOrPost, handle: s.page(s.logout)},
+		{path: "/sign_out", methods: getOrPost, handle: s.page(s.logout)},
+		{path: "/signed_out", methods: get, handle: s.page(s.signedOut)},
+		{path: "/backchannel-logout", methods: []string{http.MethodPost}, handle: s.backchannelLogout},
+		{path: "/session", methods: get, handle: s.sessionJSON},
+		{path: "/sessions", methods: getOrPost, handle: s.page(s.sessions)},
+		{path: "/userinfo", methods: get, handle: s.userinfoJSON},
+		{path: "/jwks.json", methods: get, handle: s.jwks},
 	}
 	for path, dialect := range dialects {
-		routes = append(routes, route{path, nil, s.check(dialect)})
+		routes = append(routes, route{path: path, handle: s.check(dialect), anywhere: true})
 	}
 	return routes
 }
@@ -52,11 +51,12 @@ func (s *Service) routes() []route {
 func (s *Service) Handler() http.Handler {
 	router := chi.NewRouter()
 	router.Use(byPathAlone)
-	prefix := s.site.Load().prefix
-	for _, route := range s.routes() {
-		router.HandleFunc(prefix+route.path, s.endpoint(route))
+	for _, prefix := range s.sites.Load().prefixes() {
+		for _, route := range s.routes() {
+			router.HandleFunc(prefix+route.path, s.endpoint(route, prefix))
+		}
 	}
-	router.NotFound(s.endpoint(route{path: "other", handle: s.page(s.notFound)}))
+	router.NotFound(s.endpoint(route{path: "other", handle: s.page(s.notFound), anywhere: true}, ""))
 	return router
 }
 
@@ -69,13 +69,29 @@ func byPathAlone(next http.Handler) http.Handler {
 	})
 }
 
-func (s *Service) notFound(http.ResponseWriter, *http.Request) error {
-	return &pageError{http.StatusNotFound, s.homePage(pages.NotFound), "not_found", nil}
+func (s *Service) notFound(_ http.ResponseWriter, r *http.Request) error {
+	return &pageError{http.StatusNotFound, s.homePage(r, pages.NotFound), "not_found", nil}
 }
 
-// homePage is a page whose button leads to where a login ends.
-func (s *Service) homePage(kind pages.Kind) pages.Page {
-	return pages.Page{Kind: kind, Action: s.site.Load().returnDefault}
+// errReachedNoSite says that a browser has reached us where no site has its endpoints.
+var errReachedNoSite = errors.New("no site has its public_url at this host and path, or this host among its hosts; the gateway must pass on the Host header, or set X-Forwarded-Host")
+
+func (s *Service) noSite(_ http.ResponseWriter, r *http.Request) error {
+	return &pageError{http.StatusNotFound, s.homePage(r, pages.NotFound), "no_site", errReachedNoSite}
+}
+
+// homePage is a page whose button leads to where a login at this site ends.
+func (s *Service) homePage(r *http.Request, kind pages.Kind) pages.Page {
+	if site := infoOf(r).site; site != nil {
+		return pages.Page{Kind: kind, Action: site.returnDefault}
+	}
+	return pages.Page{Kind: kind, Action: "/"}
+}
+
+// refuseMethod answers a request of another method than those that the endpoint has.
+func (s *Service) refuseMethod(w http.ResponseWriter, r *http.Request, methods ...string) error {
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	return &pageError{http.StatusMethodNotAllowed, s.homePage(r, pages.MethodNotAllowed), "method", nil}
 }
 
 // requestInfo is what is known of a request before it is handled.
@@ -83,6 +99,8 @@ type requestInfo struct {
 	id       string // in every answer and log line
 	endpoint string // the route's path: unlike the request's it never holds anything personal
 	trusted  bool   // the peer's forwarded headers count
+	prefix   string // the path above the endpoint
+	site     *site  // that a browser has reached; nil for none, which no handler of a site ever sees
 }
 
 type requestInfoKey struct{}
@@ -94,21 +112,25 @@ func infoOf(r *http.Request) requestInfo {
 
 // endpoint surrounds a route's handler with what all of them share: the request's name, the methods, and an answer
 // to a panic.
-func (s *Service) endpoint(route route) http.HandlerFunc {
+func (s *Service) endpoint(route route, prefix string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		trusted := s.site.Load().trusts(r)
-		info := requestInfo{id: requestID(r, trusted), endpoint: route.path, trusted: trusted}
+		all := s.sites.Load()
+		trusted := all.main.trusts(r)
+		info := requestInfo{
+			id: requestID(r, trusted), endpoint: route.path, trusted: trusted,
+			prefix: prefix, site: all.reached(reachedHost(r, trusted), prefix),
+		}
 		w.Header()["X-Request-Id"] = []string{info.id}
 		r = r.WithContext(context.WithValue(r.Context(), requestInfoKey{}, info))
 		defer s.recoverPanic(w, r)
-		if route.methods != nil && !slices.Contains(route.methods, r.Method) {
-			w.Header().Set("Allow", strings.Join(route.methods, ", "))
-			s.page(func(http.ResponseWriter, *http.Request) error {
-				return &pageError{http.StatusMethodNotAllowed, s.homePage(pages.MethodNotAllowed), "method", nil}
-			})(w, r)
-			return
+		switch {
+		case info.site == nil && !route.anywhere:
+			s.page(s.noSite)(w, r)
+		case route.methods != nil && !slices.Contains(route.methods, r.Method):
+			s.page(func(w http.ResponseWriter, r *http.Request) error { return s.refuseMethod(w, r, route.methods...) })(w, r)
+		default:
+			route.handle(w, r)
 		}
-		route.handle(w, r)
 	}
 }
 
@@ -127,10 +149,10 @@ func (s *Service) recoverPanic(w http.ResponseWriter, r *http.Request) {
 		Str("panic", panicText(cause)).Bytes("stack", debug.Stack()).Msg("panic")
 	if dialect, ok := dialects[info.endpoint]; ok {
 		s.metrics.decisions.WithLabelValues(Unavailable.String(), "panic").Inc()
-		s.answer(w, r, dialect, s.site.Load(), decision{Reason: "panic"}, asked{})
+		s.answer(w, r, dialect, s.sites.Load().main, decision{Reason: "panic"}, asked{})
 		return
 	}
-	s.writePage(w, r, http.StatusInternalServerError, s.homePage(pages.Internal))
+	s.writePage(w, r, http.StatusInternalServerError, s.homePage(r, pages.Internal))
 }
 
 // panicText tells what is safe to tell of a panic: its kind, and the text of the runtime's own errors.

@@ -12,8 +12,10 @@ import (
 
 // readTwins reads the files that hold secrets, once it is known which of file and environment names them.
 func (d *decoder) readTwins(read fileReader) {
-	for _, path := range slices.Sorted(maps.Keys(d.twins)) {
-		t := d.twins[path]
+	twins := d.twins
+	d.twins = make(map[string]twin)
+	for _, path := range slices.Sorted(maps.Keys(twins)) {
+		t := twins[path]
 		if t.file == "" {
 			continue
 		}

@@ -3,7 +3,6 @@ package authsvc
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -50,15 +49,15 @@ type Service struct {
 	log      zerolog.Logger
 	registry *prometheus.Registry
 	metrics  metrics
-	client   *http.Client // for the provider
 	endings  session.Endings
 	journal  session.Journal
 	cache    *session.Cache
+	tokens   *knownTokens // that were brought as bearer tokens, at any site
 	stock    *stock
 	// assertions are those that were made a moment ago, of every site.
 	assertions *keptAssertions
 	cuts       notices
-	site       atomic.Pointer[site]
+	sites      atomic.Pointer[sites]
 	draining   atomic.Bool
 	flights    sync.WaitGroup // refreshes under way, which no request waits for
 	overage    sync.Once      // the operator was told of groups that are left out
@@ -75,19 +74,16 @@ type Service struct {
 
 	recordFormat atomic.Uint32 // that every replica reads; 0 until this one knows of the others
 	writing      atomic.Uint32 // the format that this one writes
-	swapping     sync.Mutex    // held by who puts another site in the place of this one
-	marked       string        // the key that agree marked last
+	swapping     sync.Mutex    // held by who puts other sites in the place of these
+	known        knownProviders
+	marked       string // the key that agree marked last
 }
 
 // New makes a service. It asks nobody anything yet. Errors: a file that the configuration names cannot be used, or a
 // configuration that was not validated.
 func New(o Options) (*Service, error) {
-	client, err := newProviderClient(o.Config.OIDC.CAFile)
-	if err != nil {
-		return nil, err
-	}
 	s := &Service{
-		store: o.Store, log: o.Log, registry: o.Metrics, metrics: newMetrics(o.Metrics), client: client,
+		store: o.Store, log: o.Log, registry: o.Metrics, metrics: newMetrics(o.Metrics), known: knownProviders{},
 		id: newReplicaID(), version: o.Version, crossed: make(chan struct{}, 1),
 	}
 	s.endings.Store, s.journal.Store = o.Store, o.Store
@@ -96,6 +92,7 @@ func New(o Options) (*Service, error) {
 		Report: s.metrics.countCache, Back: s.journal.Replay,
 	})
 	s.assertions = newKeptAssertions(cacheBytes() / 4)
+	s.tokens = newKnownTokens(o.Store.Now)
 	s.standing.Store(&standing{}) // not ready until Join says otherwise
 	s.stock = &stock{counter: o.Store}
 	o.Metrics.MustRegister(s.stock)
@@ -103,27 +100,29 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	site, err := newSite(o.Config, keyring, s, new(atomic.Pointer[metadata]))
+	all, err := newSites(o.Config, keyring, s)
 	if err != nil {
 		return nil, err
 	}
-	s.site.Store(site)
+	s.sites.Store(all)
 	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "authsvc_cache_bytes", Help: "Estimated memory of the sessions that this replica keeps for a moment.",
 	}, func() float64 { return float64(s.cache.Held()) }))
 	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "authsvc_refreshes_in_flight", Help: "Refreshes under way; session.refresh_limit bounds them.",
-	}, func() float64 { return float64(s.site.Load().renewer.Flights()) }))
+	}, func() float64 { return float64(s.sites.Load().flights()) }))
 	s.observeReplicas(o.Metrics)
 	return s, nil
 }
 
-// Run does what goes on beside requests until ctx ends: it watches the store for changes, and asks for the provider's metadata until it has it.
+// Run does what goes on beside requests until ctx ends: it watches the store for changes, and asks for the providers' metadata until it has it.
 func (s *Service) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { s.store.Watch(ctx, s.cache) })
-	s.site.Load().provider.discoverUntilDone(ctx, s.log)
+	for _, p := range s.sites.Load().providers() {
+		running.Go(func() { p.discoverUntilDone(ctx, s.log) })
+	}
 }
 
 // cacheBytes is the memory that cached sessions may take: what some 100,000 of them need, and less where the process may not have so much.
@@ -132,29 +131,29 @@ func cacheBytes() uint64 {
 	return uint64(min(most, debug.SetMemoryLimit(-1)/4))
 }
 
-// ReplaceSecrets takes the key ring and the client secret from a configuration that is otherwise the one in use. Requests
+// ReplaceSecrets takes the key ring and the client secrets from a configuration that is otherwise the one in use. Requests
 // under way end with the old ones. The key that signs goes on to do so until the other replicas are known to have the new ones. Errors, after
 // which all old ones stay: *KeyNeededError and ErrKeysUnknown, when it is too early, and the same configuration may be taken later; else as New.
 func (s *Service) ReplaceSecrets(ctx context.Context, c *Config) error {
 	s.swapping.Lock()
 	defer s.swapping.Unlock()
-	old := s.site.Load()
+	old := s.sites.Load()
 	keyring, err := newKeyring(c)
 	if err != nil {
 		return fmt.Errorf("replace secrets: %w", err)
 	}
-	signer := keyPrints(old.keyring)[old.keyring.Signer()]
+	signer := keyPrints(old.main.keyring)[old.main.keyring.Signer()]
 	if position := slices.Index(keyPrints(keyring), signer); position >= 0 {
 		keyring = keyring.SignWith(position)
 	}
-	site, err := newSite(c, keyring, s, old.provider.discovered)
+	next, err := newSites(c, keyring, s)
 	if err != nil {
 		return fmt.Errorf("replace secrets: %w", err)
 	}
-	if err := mayFollow(ctx, old, site); err != nil {
+	if err := mayFollow(ctx, old, next); err != nil {
 		return fmt.Errorf("replace secrets: %w", err)
 	}
-	s.site.Store(site)
+	s.sites.Store(next)
 	return nil
 }
 

@@ -22,7 +22,7 @@ const (
 // sessions shows people where they are signed in on GET, and ends what they choose on POST. Whoever is not signed in goes to the login and comes
 // back.
 func (s *Service) sessions(w http.ResponseWriter, r *http.Request) error {
-	site := s.site.Load()
+	site := infoOf(r).site
 	here := site.prefix + "/sessions" // a path, see logout
 	post := r.Method == http.MethodPost
 	if post {
@@ -32,7 +32,7 @@ func (s *Service) sessions(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), verdictTime)
 	defer cancel()
-	d, _ := s.identify(ctx, site, r)
+	d, _ := s.identifyBrowser(ctx, site, r)
 	switch {
 	case d.Outcome == Login && post:
 		redirect(w, http.StatusSeeOther, site.startURL(site.publicURL+"/sessions"))
@@ -88,8 +88,8 @@ func (s *Service) showSessionsOf(w http.ResponseWriter, r *http.Request, site *s
 	if len(page.Sessions) > 1 {
 		page.Action = here
 	}
-	if meta, _ := site.provider.ready(); meta != nil && meta.endSession != "" {
-		page.FormTargets = []string{meta.endSession} // where this session's button leads, as that of /logout
+	if meta, _ := site.provider.ready(); meta != nil && meta.EndSession != "" {
+		page.FormTargets = []string{meta.EndSession} // where this session's button leads, as that of /logout
 	}
 	s.writePage(w, r, http.StatusOK, page)
 	return nil

@@ -46,7 +46,7 @@ func (b *browser) listed() (ids []string, page reply) {
 
 func (b *browser) sessionID() string {
 	b.t.Helper()
-	token, err := b.rig.replicas[0].site.Load().keyring.ParseToken(session.PurposeSession, mainSite, b.sessionCookie())
+	token, err := b.rig.replicas[0].sites.Load().main.keyring.ParseToken(session.PurposeSession, mainSite, b.sessionCookie())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestSessionsOffTheList(t *testing.T) {
 	r := newRig(t, 1, nil)
 	b := r.browser()
 	b.signIn()
-	site := r.replicas[0].site.Load()
+	site := r.replicas[0].sites.Load().main
 	list := session.IndexName{Kind: session.KindUser, Hash: site.keyring.Names(session.KindUser, mainSite, site.provider.issuer, "alice")[0]}
 	id, err := session.ParseID(b.sessionID())
 	if err != nil {

@@ -272,7 +272,7 @@ func TestKeyFetchesAreBounded(t *testing.T) {
 	}
 
 	clock := time.Now()
-	keys := &keySet{url: r.provider.URL(idptest.JWKS), client: r.replicas[0].client, algorithms: signatureAlgorithms(nil), now: func() time.Time { return clock }}
+	keys := &keySet{url: r.provider.URL(idptest.JWKS), client: r.replicas[0].sites.Load().main.provider.client, algorithms: signatureAlgorithms(nil), now: func() time.Time { return clock }}
 	if err := keys.fetch(t.Context()); err != nil {
 		t.Fatal(err)
 	}

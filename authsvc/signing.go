@@ -27,34 +27,36 @@ func (s *Service) agree(ctx context.Context, others []replica) (settled bool, er
 	s.recordFormat.Store(uint32(next))
 	s.writing.Store(uint32(min(next, announced)))
 
-	old := s.site.Load()
-	site, none := s.withCommonSigner(old, rings)
+	old := s.sites.Load()
+	all, none := s.withCommonSigner(old, rings)
 	if none != nil && !errors.Is(none, session.ErrNoCommonKey) {
 		return false, none
 	}
-	if err := site.sessions.MarkSigner(ctx); err != nil {
+	if err := all.markSigner(ctx); err != nil {
 		return false, fmt.Errorf("before signing: %w", err)
 	}
-	signer := keyPrints(site.keyring)[site.keyring.Signer()]
-	if site != old && s.marked != signer {
+	keyring := all.main.keyring
+	signer := keyPrints(keyring)[keyring.Signer()]
+	if all != old && s.marked != signer {
 		s.marked = signer
-		return false, old.sessions.MarkSigner(ctx)
+		return false, old.markSigner(ctx)
 	}
 	s.marked = signer
-	if s.site.Store(site); site != old {
-		s.log.Info().Int("key", site.keyring.Signer()+1).Msg("another key of the ring signs now")
+	if s.sites.Store(all); all != old {
+		s.log.Info().Int("key", keyring.Signer()+1).Msg("another key of the ring signs now")
 	}
 	return next <= announced, none
 }
 
-// withCommonSigner returns the site, or one like it, that signs with the first key that is on all the rings. Errors: ErrNoCommonKey, with the
-// site as it was.
-func (s *Service) withCommonSigner(site *site, rings [][]string) (*site, error) {
-	position, err := session.CommonKey(keyPrints(site.keyring), rings...)
-	if err != nil || position == site.keyring.Signer() {
-		return site, err
+// withCommonSigner returns the sites, or others like them, that sign with the first key that is on all the rings. Errors: ErrNoCommonKey, with the
+// sites as they were.
+func (s *Service) withCommonSigner(all *sites, rings [][]string) (*sites, error) {
+	keyring := all.main.keyring
+	position, err := session.CommonKey(keyPrints(keyring), rings...)
+	if err != nil || position == keyring.Signer() {
+		return all, err
 	}
-	return newSite(site.config, site.keyring.SignWith(position), s, site.provider.discovered)
+	return newSites(all.main.config, keyring.SignWith(position), s)
 }
 
 // formatToAnnounce is the format of records that every replica reads, as far as this one knows. Before it knows of any other it is the oldest.
@@ -88,35 +90,43 @@ func (e *KeyNeededError) Error() string {
 // ErrKeysUnknown says that the store cannot tell at the moment which keys are needed.
 var ErrKeysUnknown = errors.New("cookie.secret: the store cannot tell which keys are needed")
 
-// mayFollow returns an error unless one site may take the place of another: the keys that leave the ring are needed no more, and the
+// mayFollow returns an error unless sites may take the place of others: the keys that leave the ring are needed no more, and the
 // store knows of the one that begins to sign. The one that signs here is needed whatever the store says: its mark may have been lost. Errors: *KeyNeededError, of the key that is needed longest; ErrKeysUnknown.
-func mayFollow(ctx context.Context, old, next *site) error {
-	before, after := old.keyring.Fingerprints(), next.keyring.Fingerprints()
+func mayFollow(ctx context.Context, old, next *sites) error {
+	ring := old.main.keyring
+	before, after := ring.Fingerprints(), next.main.keyring.Fingerprints()
 	leaves := func(key session.Fingerprint) bool {
 		return slices.Contains(before, key) && !slices.Contains(after, key)
 	}
 	if slices.ContainsFunc(before, leaves) {
-		marks, err := old.sessions.KeyMarks(ctx)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrKeysUnknown, err)
-		}
 		var needed *KeyNeededError
-		if signer := old.keyring.Signer(); leaves(before[signer]) {
-			needed = &KeyNeededError{signer + 1, old.sessions.Now().Add(old.sessions.AbsoluteTimeout), true}
+		need := func(position int, until time.Time, signs bool) {
+			if needed == nil || until.After(needed.Until) {
+				needed = &KeyNeededError{position + 1, until, signs}
+			}
 		}
-		for _, mark := range marks {
-			if leaves(mark.Key) && (needed == nil || mark.Until.After(needed.Until)) {
-				needed = &KeyNeededError{slices.Index(before, mark.Key) + 1, mark.Until, old.sessions.Signs(mark)}
+		for _, sessions := range old.managers() {
+			marks, err := sessions.KeyMarks(ctx)
+			if err != nil {
+				return fmt.Errorf("%w: %w", ErrKeysUnknown, err)
+			}
+			if signer := ring.Signer(); leaves(before[signer]) {
+				need(signer, sessions.Now().Add(sessions.AbsoluteTimeout), true)
+			}
+			for _, mark := range marks {
+				if leaves(mark.Key) {
+					need(slices.Index(before, mark.Key), mark.Until, sessions.Signs(mark))
+				}
 			}
 		}
 		if needed != nil {
 			return needed
 		}
 	}
-	if before[old.keyring.Signer()] == after[next.keyring.Signer()] {
+	if before[ring.Signer()] == after[next.main.keyring.Signer()] {
 		return nil
 	}
-	if err := next.sessions.MarkSigner(ctx); err != nil {
+	if err := next.markSigner(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrKeysUnknown, err)
 	}
 	return nil
@@ -124,9 +134,9 @@ func mayFollow(ctx context.Context, old, next *site) error {
 
 // lackedKeys returns the marks of keys that signed what still lives and are not on the ring.
 func (s *Service) lackedKeys(ctx context.Context) ([]session.KeyMark, error) {
-	site := s.site.Load()
-	marks, err := site.sessions.KeyMarks(ctx)
-	return session.LackedKeys(marks, site.keyring.Fingerprints()), err
+	all := s.sites.Load()
+	marks, err := keyMarks(ctx, all.managers())
+	return session.LackedKeys(marks, all.main.keyring.Fingerprints()), err
 }
 
 // keyNeeded returns until when a key is needed that is not on the ring of this newcomer, and is on that of another replica; the zero time when

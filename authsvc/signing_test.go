@@ -14,7 +14,7 @@ import (
 
 // withKeys is a configuration that differs from the one in use in its keys alone.
 func (s *Service) withKeys(keys ...byte) *Config {
-	changed := *s.site.Load().config
+	changed := *s.sites.Load().main.config
 	changed.Cookie.Secret = nil
 	for _, key := range keys {
 		changed.Cookie.Secret = append(changed.Cookie.Secret, cookieSecret(key))
@@ -76,7 +76,7 @@ func (r *rig) marked(key byte) bool {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	marks, err := r.replicas[0].site.Load().sessions.KeyMarks(r.t.Context())
+	marks, err := r.replicas[0].sites.Load().main.sessions.KeyMarks(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func (s *Service) signsWith(t testing.TB, key byte) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := s.site.Load().keyring.NewToken(session.PurposeSession, mainSite).Reveal()
+	token := s.sites.Load().main.keyring.NewToken(session.PurposeSession, mainSite).Reveal()
 	_, err = alone.ParseToken(session.PurposeSession, mainSite, token)
 	return err == nil
 }
@@ -98,7 +98,7 @@ func (s *Service) signsWith(t testing.TB, key byte) bool {
 // replica refuse anybody.
 func TestCookieKeysRotate(t *testing.T) {
 	r := newRig(t, 3, nil)
-	absolute := r.replicas[0].site.Load().config.Session.AbsoluteTimeout
+	absolute := r.replicas[0].sites.Load().main.config.Session.AbsoluteTimeout
 	r.meet()
 	var cookies []string
 	everybodyPasses := func() {
@@ -237,7 +237,7 @@ func TestKeyFirstAtOnce(t *testing.T) {
 func TestSignerStays(t *testing.T) {
 	r := newRig(t, 1, nil)
 	s := r.replicas[0]
-	absolute := s.site.Load().config.Session.AbsoluteTimeout
+	absolute := s.sites.Load().main.config.Session.AbsoluteTimeout
 	refused := func(when string) {
 		t.Helper()
 		now := r.now()
@@ -289,7 +289,7 @@ func TestFormatToWrite(t *testing.T) {
 		if _, err := s.agree(t.Context(), others); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.site.Load().sessions.Format(); got != tt.want {
+		if got := s.sites.Load().main.sessions.Format(); got != tt.want {
 			t.Errorf("%v: %d, want %d", tt.others, got, tt.want)
 		}
 	}

@@ -7,10 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/oauth2"
 
 	"authsvc/session"
 )
@@ -22,12 +19,14 @@ type site struct {
 	name      string
 	publicURL string // without a final slash
 	origin    string // scheme, host and port of publicURL
+	host      string // its host, with the port that it names
 	prefix    string // its path, "" or "/oauth2"
 
 	keyring  *session.Keyring
 	sessions *session.Manager
 	renewer  *session.Renewer
 	provider *provider
+	bearers  *bearers    // nil when bearer tokens do not count
 	warn     func(error) // tells the operator what nobody else is told
 
 	refreshWait time.Duration // how long a verdict waits for a refresh once the access token has expired
@@ -41,9 +40,10 @@ type site struct {
 	headers     []identityHeader
 	identities  identityPlan
 	asserter    *asserter
-	tellCut     func(session.ID, cut) // something was left out of the headers of a session
-	tokens      bool                  // a header carries one
+	tellCut     func(session.ID, omitted) // something was left out of the headers of a session
+	tokens      bool                      // a header carries one
 	groupsClaim []string
+	rules       *ruleSet
 	needed      neededClaims
 	tellOverage func()            // groups were left out since they are too many
 	tellRevised func(failed bool) // userinfo was asked for changed claims
@@ -67,21 +67,26 @@ func newKeyring(c *Config) (*session.Keyring, error) {
 }
 
 // newSite makes the site of a configuration that has been validated, with a ring of its keys. What belongs to the whole service and
-// outlives a reload comes from it: the store, its clock, the client for the provider and what was discovered.
-func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *atomic.Pointer[metadata]) (*site, error) {
+// outlives a reload comes from it: the store, its clock, and what is known of the provider.
+func newSite(name string, c *Config, keyring *session.Keyring, service *Service) (*site, error) {
 	public, err := url.Parse(c.PublicURL)
 	if err != nil {
 		return nil, fmt.Errorf("public_url: %w", err)
 	}
+	known, err := service.known.of(c.OIDC)
+	if err != nil {
+		return nil, err
+	}
 	secure := public.Scheme == "https"
 	s := &site{
 		config:    c,
-		name:      mainSite,
+		name:      name,
+		host:      lowerASCII(public.Host),
 		publicURL: c.PublicURL,
 		origin:    public.Scheme + "://" + public.Host,
 		prefix:    public.EscapedPath(),
 		keyring:   keyring,
-		sessions:  newManager(c, service.store, keyring),
+		sessions:  newManager(name, c, service.store, keyring),
 		sessionCookie: cookie{
 			name: c.Cookie.Name, purpose: session.PurposeSession, domain: c.Cookie.Domain, secure: secure,
 			sameSite: sameSite(c.Cookie.SameSite), maxAge: int(c.Session.AbsoluteTimeout / time.Second),
@@ -90,30 +95,24 @@ func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *
 			name: c.Cookie.Name + "_login", purpose: session.PurposeLogin, secure: secure,
 			sameSite: http.SameSiteLaxMode, maxAge: int(attemptLife / time.Second),
 		},
-		trusted:     c.TrustedPrefixes(),
-		identities:  newIdentityPlan(c),
-		tellCut:     service.tellCut,
-		groupsClaim: c.OIDC.GroupsClaim,
-		needed:      newNeededClaims(c),
-		tellOverage: service.countOverage,
-		tellRevised: service.metrics.countRevised,
-		userClaim:   "sub",
-		provider: &provider{
-			issuer: c.OIDC.Issuer, client: service.client, now: service.store.Now, discovered: discovered,
-			authParams: c.OIDC.AuthParams, formPost: c.OIDC.ResponseMode == "form_post", insecureHTTP: c.OIDC.InsecureHTTP,
-			oauth2: oauth2.Config{
-				ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.ClientSecret.Reveal(), Scopes: c.OIDC.Scopes,
-				RedirectURL: c.PublicURL + "/callback",
-				Endpoint:    oauth2.Endpoint{AuthStyle: authStyle(c.OIDC.ClientAuth)},
-			},
-		},
+		trusted:       c.TrustedPrefixes(),
+		identities:    newIdentityPlan(c),
+		tellCut:       service.tellCut,
+		groupsClaim:   c.OIDC.GroupsClaim,
+		tellOverage:   service.countOverage,
+		tellRevised:   service.metrics.countRevised,
+		userClaim:     "sub",
+		provider:      newProvider(c, known, service.store.Now),
 		returnDefault: c.Redirect.Default,
 		crossOrigin:   http.NewCrossOriginProtection(),
+	}
+	if s.bearers, err = newBearers(c, s, service); err != nil {
+		return nil, err
 	}
 	s.sessions.Endings, s.sessions.Journal, s.sessions.Cache = &service.endings, &service.journal, service.cache
 	s.sessions.Format, s.sessions.Derive = service.formatToWrite, s.derive
 	s.headers = s.identities.headers
-	if s.asserter, err = newAsserter(c.PublicURL, keyring, service.assertions, service.store.Now); err != nil {
+	if s.asserter, err = newAsserter(name, c.PublicURL, keyring, service.assertions, service.store.Now); err != nil {
 		return nil, err
 	}
 	s.warn = func(err error) { service.log.Warn().Err(err).Msg("the refresh goes on with the former claims") }
@@ -127,6 +126,13 @@ func newSite(c *Config, keyring *session.Keyring, service *Service, discovered *
 	if claim := c.Headers["X-Auth-Request-User"].Claim; claim != "" && !strings.HasPrefix(claim, "@") {
 		s.userClaim = claim
 	}
+	rules, problems := compileRules(c.Rules, c.OIDC.GroupsClaim)
+	for _, problem := range problems {
+		if !problem.warning {
+			return nil, fmt.Errorf("rules%s: %s", problem.place(), problem.wrong)
+		}
+	}
+	s.rules, s.needed = rules, newNeededClaims(c, rules)
 	if s.provider.formPost {
 		// The provider's page posts to the callback: a cross-site request, which brings no Lax cookies.
 		s.loginCookie.sameSite = http.SameSiteNoneMode
@@ -149,7 +155,26 @@ func (s *site) setReturns(public *url.URL, allowed []string) error {
 		}
 		s.returns.hosts = append(s.returns.hosts, pattern)
 	}
+	s.returns.hosts = append(s.returns.hosts, ownHosts(s.config.Hosts, public.Port())...)
 	return nil
+}
+
+// ownHosts are the hosts of a site as places where its logins may end: at the port that they name, and else at the scheme's own and that of
+// public_url.
+func ownHosts(entries []string, publicPort string) (patterns []hostPattern) {
+	for _, entry := range entries {
+		pattern, err := parseHostPattern(entry)
+		if err != nil {
+			continue // Validate has told
+		}
+		pattern.below = pattern.subdomains
+		patterns = append(patterns, pattern)
+		if pattern.port == "" && publicPort != "" {
+			pattern.port = publicPort
+			patterns = append(patterns, pattern)
+		}
+	}
+	return patterns
 }
 
 func sameSite(word string) http.SameSite {
@@ -157,13 +182,6 @@ func sameSite(word string) http.SameSite {
 		return http.SameSiteNoneMode
 	}
 	return http.SameSiteLaxMode
-}
-
-func authStyle(clientAuth string) oauth2.AuthStyle {
-	if clientAuth == "basic" {
-		return oauth2.AuthStyleInHeader
-	}
-	return oauth2.AuthStyleInParams // also for public clients, which send their ID alone
 }
 
 // trusts reports whether the peer's forwarded headers count.
@@ -181,11 +199,11 @@ func (s *site) startURL(returnTo string) string {
 // maxLoginURL bounds the login URL in the header of a 401, in bytes.
 const maxLoginURL = 3000
 
-// loginURL is startURL for a header: an address that does not fit is shortened.
-func (s *site) loginURL(returnTo string) string {
+// loginURL is startURL for a header, of at most limit bytes: an address that does not fit is shortened.
+func (s *site) loginURL(returnTo string, limit int) string {
 	for {
 		login := s.startURL(returnTo)
-		if len(login) <= maxLoginURL {
+		if len(login) <= limit {
 			return login
 		}
 		short, ok := shorten(returnTo)

@@ -11,9 +11,9 @@ import (
 )
 
 // start begins a login: it binds an attempt to the browser by the login cookie and sends the browser to the provider. It
-// asks nothing of the store, so that anyone may knock as often as they like.
+// asks nothing of the store, so that anyone may knock as often as they like, nor of the provider, unless requests are pushed.
 func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
-	site := s.site.Load()
+	site := infoOf(r).site
 	returnTo, err := s.returnAddress(r, site)
 	if err != nil {
 		return &pageError{http.StatusBadRequest, pages.Page{Kind: pages.BadReturnAddress, Action: site.startURL("")}, "return_address", err}
@@ -40,7 +40,10 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 		login = site.keyring.NewToken(session.PurposeLogin, site.name)
 	}
 	a := attempt{
-		Expires: s.store.Now().Add(attemptLife), ReturnTo: returnTo, Browser: login.ID(),
+		Expires: s.store.Now().Add(attemptLife), ReturnTo: returnTo, Browser: login.ID(), demand: before.demand, insist: before.insist,
+	}
+	if both, possible := before.demand.and(site.demandOf(returnTo)); possible {
+		a.demand = both
 	}
 	if before.Restarts > 0 {
 		// What the first attempt was to replace: a session that a parallel tab has made since is not.
@@ -57,9 +60,13 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	address, err := site.provider.authorizationURL(r.Context(), meta, state, nonce, verifier, a.demand.parameters(site.provider.authParams, a.insist))
+	if err != nil {
+		return providerError(err, site.startURL(returnTo))
+	}
 	// With its old value the cookie keeps serving the attempts that are under way in other tabs.
 	site.loginCookie.set(w, r, login)
-	redirect(w, http.StatusFound, site.provider.authorizationURL(meta, state, nonce, verifier))
+	redirect(w, http.StatusFound, address)
 	return nil
 }
 
@@ -121,13 +128,9 @@ func (s *Service) restartURL(site *site, a attempt) (string, bool) {
 		return "", false
 	}
 	// An attempt without a browser is good for nothing else.
-	again := attempt{Expires: s.store.Now().Add(attemptLife), Restarts: a.Restarts + 1, Former: a.Former}
+	again := attempt{Expires: s.store.Now().Add(attemptLife), Restarts: a.Restarts + 1, Former: a.Former, demand: a.demand, insist: a.insist}
 	sealed, _ := again.seal(site.keyring, site.name)
-	address := site.startURL(a.ReturnTo)
-	if strings.Contains(address, "?") {
-		return address + "&restart=" + sealed, true
-	}
-	return address + "?restart=" + sealed, true
+	return withRestart(site.startURL(a.ReturnTo), sealed), true
 }
 
 // redirect sends the browser on. It writes the address as it is: http.Redirect would clean its path, and

@@ -78,7 +78,7 @@ func TestAuthorizationRequest(t *testing.T) {
 // TestAuthParamsReplaceNothing configures parameters that would weaken the request (validation refuses some of them already).
 func TestAuthParamsReplaceNothing(t *testing.T) {
 	r := newRig(t, 1, nil)
-	p := *r.replicas[0].site.Load().provider
+	p := *r.replicas[0].sites.Load().main.provider
 	p.authParams = map[string]string{
 		"nonce": "evil", "code_challenge": "evil", "code_challenge_method": "plain", "response_type": "token",
 	}
@@ -86,7 +86,11 @@ func TestAuthParamsReplaceNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := url.Parse(p.authorizationURL(meta, "state", "nonce", "verifier"))
+	address, err := p.authorizationURL(t.Context(), meta, "state", "nonce", "verifier", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}

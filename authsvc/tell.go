@@ -41,7 +41,7 @@ func (s *Service) tell(site *site, of *session.Session, id *identity, a asked) (
 	}
 	audience := a.Scheme + "://" + a.Host
 	if len(audience) > maxAudience {
-		s.tellCut(of.ID, cut{headers: []string{plan.headers[plan.assertions[0]].Name}, tokens: len(plan.assertions)})
+		s.tellCut(of.ID, omitted{headers: []string{plan.headers[plan.assertions[0]].Name}, tokens: len(plan.assertions)})
 		return values, nil
 	}
 	text, err := site.asserter.assert(of, id, audience)
@@ -55,7 +55,7 @@ func (s *Service) tell(site *site, of *session.Session, id *identity, a asked) (
 }
 
 // tellCut counts what was left out of the headers of a session, and says so in the log from time to time: an application may be waiting for it.
-func (s *Service) tellCut(id session.ID, c cut) {
+func (s *Service) tellCut(id session.ID, c omitted) {
 	for reason, n := range map[string]int{cutUnfit: c.unfit, cutMost: c.beyond, cutSize: c.oversize, cutToken: c.tokens} {
 		s.metrics.identityDropped.WithLabelValues(reason).Add(float64(n))
 	}

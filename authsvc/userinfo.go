@@ -15,7 +15,7 @@ import (
 func (p *provider) userinfoAbout(ctx context.Context, m *metadata, subject, accessToken string) (map[string]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
-	claims, err := p.fetchUserinfo(ctx, m.userinfo, accessToken)
+	claims, err := p.fetchUserinfo(ctx, m.Userinfo, accessToken)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUserinfo, err)
 	}

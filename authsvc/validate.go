@@ -12,48 +12,78 @@ import (
 // function of a configuration on which [Config.Complete] has been called: it opens no file and touches no network.
 // After [Load] every problem has the place of its key.
 func (c *Config) Validate() (problems, warnings []Problem) {
-	v := &validator{c: c}
+	v := &validator{c: c, origins: c.origins}
+	v.site()
+	v.sites()
+	return v.problems, v.warnings
+}
+
+// site checks the configuration of one site, which is a whole one.
+func (v *validator) site() {
 	v.words()
 	v.later()
 	v.publicURL()
 	v.listeners()
 	v.trustedProxies()
-	v.provider()
-	v.client()
+	v.providers()
 	v.store()
 	v.cookieSecrets()
 	v.cookieScope()
 	v.session()
 	v.redirect()
 	v.headers()
+	v.rules("rules", v.c.Rules, v.c.OIDC.GroupsClaim)
+	v.bearer()
 	v.remaining()
-	return v.problems, v.warnings
 }
 
 // validator collects what is wrong with c.
 type validator struct {
 	c                  *Config
+	origins            origins
 	problems, warnings []Problem
 }
 
 func (v *validator) wrong(key, wrong, right string) {
-	v.problems = append(v.problems, v.c.origins.place(Problem{Key: key, Wrong: wrong, Right: right}))
+	v.problems = append(v.problems, v.origins.place(Problem{Key: key, Wrong: wrong, Right: right}))
 }
 
 func (v *validator) warn(key, wrong, right string) {
-	v.warnings = append(v.warnings, v.c.origins.place(Problem{Key: key, Wrong: wrong, Right: right}))
+	v.warnings = append(v.warnings, v.origins.place(Problem{Key: key, Wrong: wrong, Right: right}))
+}
+
+// within checks a part of the configuration as if it were a whole one, whose keys have other names here. What is wrong here already is not told
+// again.
+func (v *validator) within(c *Config, rename func(key string) string, check func(*validator)) {
+	part := &validator{c: c}
+	check(part)
+	isTold := func(told []Problem, p Problem) bool {
+		if _, set := v.origins.of[rename(p.Key)]; set {
+			return false
+		}
+		return slices.ContainsFunc(told, func(t Problem) bool { return t.Key == p.Key && t.Wrong == p.Wrong })
+	}
+	before, warnedBefore := slices.Clone(v.problems), slices.Clone(v.warnings)
+	for _, p := range part.problems {
+		if !isTold(before, p) {
+			v.wrong(rename(p.Key), p.Wrong, p.Right)
+		}
+	}
+	for _, w := range part.warnings {
+		if !isTold(warnedBefore, w) {
+			v.warn(rename(w.Key), w.Wrong, w.Right)
+		}
+	}
 }
 
 // words checks the keys that take one of a few words.
 func (v *validator) words() {
 	for _, k := range keys {
-		if k.Values == nil {
+		if k.Values == nil || len(v.c.Providers) > 0 && within(k.Path, "oidc") {
 			continue
 		}
 		word := k.value(reflect.ValueOf(v.c).Elem()).String()
 		switch {
-		case k.Path == "oidc.client_auth" && (word == "private_key_jwt" || word == "mtls"):
-			v.wrong(k.Path, word+" is not in this version", "write basic, post or none")
 		case k.Path == "cookie.same_site" && word == "strict":
 			v.wrong(k.Path, "with strict the cookie is missing whenever a link on another site, or the provider after a login, leads here", "write lax")
 		case !slices.Contains(k.Values, word):

@@ -63,8 +63,8 @@ func isLoopbackHost(host string) bool {
 
 func (v *validator) listeners() {
 	const right = "write host:port, such as 127.0.0.1:4180, or unix:/run/authsvc.sock"
-	if err := checkListen(v.c.Listen); err != nil {
-		v.wrong("listen", err.Error(), right)
+	if err := checkListen(v.c.Listen); err != nil && v.c.Listen != "systemd" {
+		v.wrong("listen", err.Error(), right+", or systemd for the socket of its unit")
 	}
 	if admin := v.c.AdminListen; admin != "" {
 		if err := checkListen(admin); err != nil {
@@ -85,9 +85,6 @@ func (v *validator) listeners() {
 const maxSocketPath = 103
 
 func checkListen(address string) error {
-	if address == "systemd" {
-		return errors.New("systemd is not in this version")
-	}
 	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
 		if !strings.HasPrefix(socket, "/") || len(socket) > maxSocketPath {
 			return errors.New("is no absolute path of at most 103 bytes after the word unix and a colon")

@@ -90,10 +90,8 @@ func TestValidateTheRest(t *testing.T) {
 		{name: "long timeout", change: func(c *Config) { c.Shutdown.Timeout = 2 * time.Hour }, key: "shutdown.timeout"},
 		{name: "generation", change: func(c *Config) { c.ConfigGeneration = 3 }},
 		{name: "negative generation", change: func(c *Config) { c.ConfigGeneration = -1 }, key: "config_generation"},
-		{name: "a rule", change: func(c *Config) { c.Rules = []Rule{{}} }, key: "rules"},
+		{name: "a rule", change: func(c *Config) { c.Rules = []Rule{{}} }},
 		{name: "no rules", change: func(c *Config) { c.Rules = []Rule{} }},
-		{name: "a bearer", change: func(c *Config) { c.Bearer = []Bearer{{}} }, key: "bearer"},
-		{name: "a site", change: func(c *Config) { c.Sites = []SiteConfig{{}} }, key: "sites"},
 		{name: "cutover", change: func(c *Config) { c.Legacy.Cutover = true }, key: "legacy.cutover"},
 	})
 }

@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -24,8 +26,15 @@ func (c *Config) validateFiles(read fileReader) []Problem {
 	if c.TLS.CertFile != "" && c.TLS.KeyFile != "" {
 		check("tls.cert_file", checkKeyPair(c.TLS.CertFile, c.TLS.KeyFile, read), pair)
 	}
-	if c.OIDC.CAFile != "" {
-		check("oidc.ca_file", checkRoots(c.OIDC.CAFile, read), roots)
+	clients := c.clients()
+	for _, at := range slices.Sorted(maps.Keys(clients)) {
+		o := clients[at]
+		if o.CAFile != "" {
+			check(at+".ca_file", checkRoots(o.CAFile, read), roots)
+		}
+		if o.ClientKeyFile != "" && (o.ClientAuth == "private_key_jwt" || o.ClientAuth == "mtls") {
+			check(at+".client_key_file", checkClientKey(o.ClientKeyFile, o.ClientCertFile, read), "name a private key in PEM form, not encrypted, and the certificate that belongs to it")
+		}
 	}
 	_, query, _ := strings.Cut(c.Store.URL.Reveal(), "?")
 	store, err := url.ParseQuery(query)
@@ -41,6 +50,22 @@ func (c *Config) validateFiles(read fileReader) []Problem {
 	return problems
 }
 
+// clients are those of all sites at their providers, by the keys of their settings. One whose files are the main site's is there once.
+func (c *Config) clients() map[string]OIDC {
+	clients := map[string]OIDC{"oidc": c.OIDC}
+	for i, p := range c.Providers {
+		clients[item("providers", i)] = p.OIDC
+	}
+	for i, site := range c.Sites {
+		for at, o := range site.clients() {
+			if main := clients[at]; o.CAFile != main.CAFile || o.ClientKeyFile != main.ClientKeyFile || o.ClientCertFile != main.ClientCertFile {
+				clients[item("sites", i)+"."+at] = o
+			}
+		}
+	}
+	return clients
+}
+
 func checkKeyPair(certFile, keyFile string, read fileReader) error {
 	cert, err := read(certFile, maxCertificateSize)
 	if err != nil {
@@ -52,6 +77,23 @@ func checkKeyPair(certFile, keyFile string, read fileReader) error {
 	}
 	if _, err := tls.X509KeyPair(cert, key); err != nil {
 		return unusable(certFile+" with "+keyFile, err)
+	}
+	return nil
+}
+
+// checkClientKey reads the client's key, and its certificate if certFile names one.
+func checkClientKey(keyFile, certFile string, read fileReader) error {
+	if certFile != "" {
+		if err := checkKeyPair(certFile, keyFile, read); err != nil {
+			return err
+		}
+	}
+	key, err := read(keyFile, maxCertificateSize)
+	if err == nil {
+		_, err = parsePrivateKey(key)
+	}
+	if err != nil {
+		return unusable(keyFile, err)
 	}
 	return nil
 }

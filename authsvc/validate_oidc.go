@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-func (v *validator) provider() {
-	const key, right = "oidc.issuer", "write the issuer as the provider's discovery document says it, such as https://id.example.com/realms/main"
-	issuer := v.c.OIDC.Issuer
+func (v *validator) provider() { v.issuer("oidc.issuer", v.c.OIDC.Issuer) }
+
+func (v *validator) issuer(key, issuer string) {
+	const right = "write the issuer as the provider's discovery document says it, such as https://id.example.com/realms/main"
 	if issuer == "" {
 		v.wrong(key, "is missing", right)
 		return
@@ -49,7 +50,7 @@ func (v *validator) client() {
 	case strings.ContainsFunc(o.ClientID, func(r rune) bool { return r < ' ' || r > '~' }) || strings.TrimSpace(o.ClientID) != o.ClientID:
 		v.wrong("oidc.client_id", "has a space at an end, or a character that no client ID has", "write printable ASCII (RFC 6749, appendix A.1) in one line")
 	}
-	v.clientSecret()
+	v.clientAuth()
 	if !slices.Contains(o.Scopes, "openid") {
 		v.wrong("oidc.scopes", "openid is missing", "add it: without it the provider gives no ID token")
 	}
@@ -71,14 +72,34 @@ func (v *validator) client() {
 	}
 }
 
-func (v *validator) clientSecret() {
-	hasSecret := v.c.OIDC.ClientSecret != ""
-	switch auth := v.c.OIDC.ClientAuth; {
+// clientAuth checks that what oidc.client_auth needs is there, and that nothing is that it does not use.
+func (v *validator) clientAuth() {
+	o := v.c.OIDC
+	auth, byKey := o.ClientAuth, o.ClientAuth == "private_key_jwt" || o.ClientAuth == "mtls"
+	switch hasSecret := o.ClientSecret != ""; {
 	case !hasSecret && (auth == "basic" || auth == "post"):
 		v.wrong("oidc.client_secret", "is missing, and oidc.client_auth is "+auth, "give the secret, or write none for a public client")
 	case !hasSecret && auth == "none":
 		v.warn("oidc.client_secret", "is missing: this is a public client, kept by PKCE alone", "give the secret if the provider has one for this client")
-	case hasSecret && auth == "none":
-		v.warn("oidc.client_secret", "is not used, since oidc.client_auth is none", "remove one of the two")
+	case hasSecret && (auth == "none" || byKey):
+		v.warn("oidc.client_secret", "is not used, since oidc.client_auth is "+auth, "remove one of the two")
+	}
+	switch {
+	case byKey && o.ClientKeyFile == "":
+		v.wrong("oidc.client_key_file", "is missing, and oidc.client_auth is "+auth, "name a PEM file with the client's private key")
+	case !byKey && o.ClientKeyFile != "":
+		v.warn("oidc.client_key_file", "is not used, since oidc.client_auth is "+auth, "write private_key_jwt or mtls there, or remove it")
+	}
+	switch {
+	case auth == "mtls" && o.ClientCertFile == "":
+		v.wrong("oidc.client_cert_file", "is missing, and oidc.client_auth is mtls", "name a PEM file with the certificate of oidc.client_key_file")
+	case !byKey && o.ClientCertFile != "":
+		v.warn("oidc.client_cert_file", "is not used, since oidc.client_auth is "+auth, "write private_key_jwt or mtls there, or remove it")
+	}
+	switch {
+	case strings.ContainsFunc(o.ClientKeyID, func(r rune) bool { return r < ' ' || r > '~' }):
+		v.wrong("oidc.client_key_id", "has a character that no key ID has", "write printable ASCII in one line")
+	case o.ClientKeyID != "" && auth != "private_key_jwt":
+		v.warn("oidc.client_key_id", "is not used, since oidc.client_auth is "+auth, "remove it")
 	}
 }

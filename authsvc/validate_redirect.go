@@ -17,7 +17,7 @@ func (v *validator) redirect() {
 		if at.standard {
 			public.port = ""
 		}
-		policy.hosts = append(policy.hosts, public)
+		policy.hosts = append(append(policy.hosts, public), ownHosts(v.c.Hosts, at.port)...)
 		policy.publicHost, policy.prefix = at.host, prefix
 	}
 	if err := policy.check(v.c.Redirect.Default); err != nil {

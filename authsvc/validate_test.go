@@ -115,9 +115,10 @@ func TestValidateListeners(t *testing.T) {
 		{name: "odd host", change: listen("a b:80"), key: "listen"},
 		{name: "relative socket", change: listen("unix:a.sock"), key: "listen"},
 		{name: "long socket", change: listen("unix:/" + strings.Repeat("a", 103)), key: "listen"},
-		{name: "systemd", change: listen("systemd"), key: "listen"},
+		{name: "systemd", change: listen("systemd")},
 		{name: "no admin", change: admin("")},
 		{name: "admin on unix", change: admin("unix:/run/b.sock")},
+		{name: "admin on systemd", change: admin("systemd"), key: "admin_listen"},
 		{name: "admin is bad", change: admin("nowhere"), key: "admin_listen"},
 		{name: "admin is listen", change: admin("127.0.0.1:4180"), key: "admin_listen"},
 		{name: "both on any port", change: func(c *Config) { c.Listen, c.AdminListen = "127.0.0.1:0", "127.0.0.1:0" }},
@@ -147,6 +148,11 @@ func TestValidateOIDC(t *testing.T) {
 		return func(c *Config) { c.OIDC.ClientSecret, c.OIDC.ClientAuth = "", auth }
 	}
 	auth := func(word string) func(*Config) { return func(c *Config) { c.OIDC.ClientAuth = word } }
+	byKey := func(word, keyFile, certFile string) func(*Config) {
+		return func(c *Config) {
+			c.OIDC.ClientSecret, c.OIDC.ClientAuth, c.OIDC.ClientKeyFile, c.OIDC.ClientCertFile = "", word, keyFile, certFile
+		}
+	}
 	scopes := func(list ...string) func(*Config) { return func(c *Config) { c.OIDC.Scopes = list } }
 	parameter := func(name string) func(*Config) {
 		return func(c *Config) { c.OIDC.AuthParams = map[string]string{name: "x"} }
@@ -177,8 +183,25 @@ func TestValidateOIDC(t *testing.T) {
 		{name: "post without secret", change: secretless("post"), key: "oidc.client_secret"},
 		{name: "post", change: auth("post")},
 		{name: "none with a secret", change: auth("none"), warns: "oidc.client_secret"},
-		{name: "private_key_jwt", change: auth("private_key_jwt"), key: "oidc.client_auth"},
-		{name: "mtls", change: auth("mtls"), key: "oidc.client_auth"},
+		{name: "private_key_jwt without a key", change: byKey("private_key_jwt", "", ""), key: "oidc.client_key_file"},
+		{name: "private_key_jwt", change: byKey("private_key_jwt", "client.key", "")},
+		{name: "private_key_jwt with a certificate", change: byKey("private_key_jwt", "client.key", "client.crt")},
+		{name: "private_key_jwt with a secret", change: func(c *Config) {
+			byKey("private_key_jwt", "client.key", "")(c)
+			c.OIDC.ClientSecret = "hush"
+		}, warns: "oidc.client_secret"},
+		{name: "key ID", change: func(c *Config) { byKey("private_key_jwt", "client.key", "")(c); c.OIDC.ClientKeyID = "key-1" }},
+		{name: "key ID in two lines", change: func(c *Config) { byKey("private_key_jwt", "client.key", "")(c); c.OIDC.ClientKeyID = "key\n1" }, key: "oidc.client_key_id"},
+		{name: "key ID without use", change: func(c *Config) { c.OIDC.ClientKeyID = "key-1" }, warns: "oidc.client_key_id"},
+		{name: "mtls", change: byKey("mtls", "client.key", "client.crt")},
+		{name: "mtls without a key", change: byKey("mtls", "", "client.crt"), key: "oidc.client_key_file"},
+		{name: "mtls without a certificate", change: byKey("mtls", "client.key", ""), key: "oidc.client_cert_file"},
+		{name: "key without use", change: func(c *Config) { c.OIDC.ClientKeyFile = "client.key" }, warns: "oidc.client_key_file"},
+		{name: "certificate without use", change: func(c *Config) { c.OIDC.ClientCertFile = "client.crt" }, warns: "oidc.client_cert_file"},
+		{name: "audience", change: func(c *Config) { c.OIDC.ClientAssertionAudience = "token_endpoint" }},
+		{name: "unknown audience", change: func(c *Config) { c.OIDC.ClientAssertionAudience = "both" }, key: "oidc.client_assertion_audience"},
+		{name: "pushed requests", change: func(c *Config) { c.OIDC.PAR = "on" }},
+		{name: "unknown par", change: func(c *Config) { c.OIDC.PAR = "yes" }, key: "oidc.par"},
 		{name: "unknown client_auth", change: auth("Basic"), key: "oidc.client_auth"},
 
 		{name: "no scopes", change: scopes(), key: "oidc.scopes"},

@@ -40,7 +40,7 @@ func BenchmarkAssertion(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	asserter, err := newAsserter("https://app.example.com", keyring, newKeptAssertions(1<<20), time.Now)
+	asserter, err := newAsserter(mainSite, "https://app.example.com", keyring, newKeptAssertions(1<<20), time.Now)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func (s *Service) userinfoJSON(w http.ResponseWriter, r *http.Request) {
 
 // describe answers with JSON about the browser's session, or 401, or 503 when nobody can tell.
 func (s *Service) describe(w http.ResponseWriter, r *http.Request, about func(*site, decision) any) {
-	site := s.site.Load()
+	site := infoOf(r).site
 	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
 	defer cancel()
 	d, _ := s.identify(ctx, site, r)
@@ -53,10 +53,13 @@ func (s *Service) describe(w http.ResponseWriter, r *http.Request, about func(*s
 	case Allow:
 		body = about(site, d)
 	case Login:
+		if site.bearers != nil {
+			w.Header().Set("WWW-Authenticate", site.bearers.challenge(d.refusal))
+		}
 		status, body = http.StatusUnauthorized, map[string]bool{"authenticated": false}
 	default:
 		w.Header().Set("Retry-After", retryAfter)
-		status, body = http.StatusServiceUnavailable, map[string]string{"error": "the session store does not answer; try again"}
+		status, body = http.StatusServiceUnavailable, map[string]string{"error": "nobody can tell now who this is; try again"}
 	}
 	s.logDecision(r, d, nil)
 	writeJSON(w, r, status, body)

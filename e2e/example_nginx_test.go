@@ -30,41 +30,70 @@ var update = flag.Bool("update", false, "write rendered files anew")
 type nginxExample struct {
 	*stack
 	cookie string          // the session's
+	plain  string          // where nginx sends people on from
 	way    *http.Transport // of browsers, to which the hosts of the example are real
 }
 
-// startNginxExample runs a folder. sites are its files for nginx, each with the applications that it names; hosts are what they serve.
-func startNginxExample(t *testing.T, folder, clientID, cookie string, hosts []string, sites map[string]map[string]http.Handler) *nginxExample {
+// exampleFiles tells what is in a folder.
+type exampleFiles struct {
+	folder           string
+	clientID, cookie string
+	url              string                             // public_url
+	hosts            []string                           // that the sites serve
+	sites            map[string]map[string]http.Handler // the files for nginx, each with the applications that it names
+	replicas         []string                           // addresses, as the sites name them
+	listen           string                             // what the sites listen on
+	// start starts a replica of the folder; nil starts it with the folder's authsvc.yaml and secrets of this machine.
+	start func(s *stack, address string) *replica
+}
+
+// nginxFiles are a folder with TLS, and two replicas with one configuration.
+func nginxFiles(folder, clientID, cookie string, hosts []string, sites map[string]map[string]http.Handler) exampleFiles {
+	return exampleFiles{
+		folder: folder, clientID: clientID, cookie: cookie, url: "https://" + hosts[0], hosts: hosts, sites: sites,
+		replicas: []string{"127.0.0.1:4180", "127.0.0.1:4182"}, listen: "443 ssl",
+	}
+}
+
+// startNginxExample runs a folder.
+func startNginxExample(t *testing.T, x exampleFiles) *nginxExample {
 	t.Helper()
-	folder, err := filepath.Abs(filepath.Join("../examples", folder))
+	folder, err := filepath.Abs(filepath.Join("../examples", x.folder))
 	check(t, err)
 	dir := t.TempDir()
-	s := &stack{t: t, url: "https://" + hosts[0], site: hosts[0], redis: storetest.StartRedis(t)}
+	s := &stack{t: t, url: x.url, site: strings.TrimPrefix(strings.TrimPrefix(x.url, "https://"), "http://"), redis: storetest.StartRedis(t)}
 	s.store = s.redis
 	s.provider = idptest.Start(t, idptest.Options{
 		Clients: []idptest.Client{{
-			ID: clientID, Secret: clientSecret,
+			ID: x.clientID, Secret: clientSecret,
 			RedirectURIs: []string{s.url + "/callback"}, PostLogoutRedirectURIs: []string{s.url + "/signed_out"},
 		}},
 		SignIn: func(r *http.Request) string { return r.Header.Get(personHeader) },
 		People: []idptest.Person{person("alice")},
 	})
-	s.settings = exampleSettings(t, folder)
-	s.settings["oidc.issuer"], s.settings["store.url"], s.settings["shutdown.delay"] = s.provider.Issuer(), s.redis.URL, "0"
+	if x.start == nil {
+		s.settings = exampleSettings(t, folder)
+		s.settings["oidc.issuer"], s.settings["store.url"], s.settings["shutdown.delay"] = s.provider.Issuer(), s.redis.URL, "0"
+		x.start = func(*stack, string) *replica { return newReplica(t, s.settings) }
+	}
 
 	certificate, key := pair(t, 1)
 	certFile, keyFile := filepath.Join(dir, "site.pem"), filepath.Join(dir, "site.key")
 	replace(t, certFile, certificate)
 	replace(t, keyFile, key)
-	gate := nginxtest.FreeAddress(t)
-	here := map[string]string{"listen 443 ssl;": "listen " + gate + " ssl;"}
-	for _, address := range []string{"127.0.0.1:4180", "127.0.0.1:4182"} {
-		r := newReplica(t, s.settings)
+	gate, plain := nginxtest.FreeAddress(t), nginxtest.FreeAddress(t)
+	_, withTLS, _ := strings.Cut(x.listen, " ")
+	here := map[string]string{"listen " + x.listen + ";": strings.TrimSpace("listen "+gate+" "+withTLS) + ";"}
+	if withTLS != "" {
+		here["listen 80;"] = "listen " + plain + ";"
+	}
+	for _, address := range x.replicas {
+		r := x.start(s, address)
 		s.replicas = append(s.replicas, r)
 		here["server "+address+" "] = "server " + r.address + " "
 	}
 	var config strings.Builder
-	for name, applications := range sites {
+	for name, applications := range x.sites {
 		text, err := os.ReadFile(filepath.Join(folder, name))
 		check(t, err)
 		moved := maps.Clone(here)
@@ -93,13 +122,13 @@ func startNginxExample(t *testing.T, folder, clientID, cookie string, hosts []st
 	way := transport.Clone()
 	way.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // nobody signed the certificate
 	way.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if host, _, _ := strings.Cut(address, ":"); slices.Contains(hosts, host) {
+		if host, _, _ := strings.Cut(address, ":"); slices.Contains(x.hosts, host) {
 			address = gate
 		}
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}
 	t.Cleanup(way.CloseIdleConnections)
-	return &nginxExample{s, cookie, way}
+	return &nginxExample{s, x.cookie, plain, way}
 }
 
 // exampleSettings are what a folder's configuration leaves to the machine: secrets.
@@ -121,6 +150,18 @@ func (x *nginxExample) visitor(name string) *visitor {
 	jar, err := cookiejar.New(nil)
 	check(x.t, err)
 	return &visitor{x.stack, name, &http.Client{Jar: jar, Transport: x.way, Timeout: patience, CheckRedirect: follow(0)}}
+}
+
+// redirects checks that a host over plain HTTP sends a browser on to its page over TLS.
+func (x *nginxExample) redirects(host string) {
+	x.t.Helper()
+	request, err := http.NewRequestWithContext(x.t.Context(), http.MethodGet, "http://"+x.plain+"/a?b=c", nil)
+	check(x.t, err)
+	request.Host = host
+	answer, err := exchange(direct, request)
+	if err != nil || answer.status != http.StatusMovedPermanently || answer.header.Get("Location") != "https://"+host+"/a?b=c" {
+		x.t.Errorf("http://%s: %s, %v", host, answer, err)
+	}
 }
 
 // passes asks for a page with nothing but a cookie, and tells who the application says is there; "" if it was not asked.
@@ -147,9 +188,10 @@ func exampleApplication(name string) http.Handler {
 
 // TestExampleNginx runs examples/nginx.
 func TestExampleNginx(t *testing.T) {
-	x := startNginxExample(t, "nginx", "app", "__Host-authsvc", []string{"app.example.com"}, map[string]map[string]http.Handler{
+	x := startNginxExample(t, nginxFiles("nginx", "app", "__Host-authsvc", []string{"app.example.com"}, map[string]map[string]http.Handler{
 		"app.conf": {"127.0.0.1:3000": exampleApplication("app")},
-	})
+	}))
+	x.redirects("app.example.com")
 	alice := x.visitor("alice")
 	if answer, err := alice.send(http.MethodGet, "/data", http.Header{"Sec-Fetch-Mode": {"cors"}}); err != nil || answer.status != http.StatusUnauthorized {
 		t.Errorf("a script that is signed out: %s, %v", answer, err)
@@ -172,11 +214,14 @@ func TestExampleNginx(t *testing.T) {
 // TestExampleNginxCentral runs examples/nginx-central: one login, and one logout, for two applications.
 func TestExampleNginxCentral(t *testing.T) {
 	const wiki, chat, login = "https://wiki.example.com", "https://chat.example.com", "https://login.example.com"
-	x := startNginxExample(t, "nginx-central", "login", "__Secure-authsvc", []string{"login.example.com", "wiki.example.com", "chat.example.com"}, map[string]map[string]http.Handler{
+	x := startNginxExample(t, nginxFiles("nginx-central", "login", "__Secure-authsvc", []string{"login.example.com", "wiki.example.com", "chat.example.com"}, map[string]map[string]http.Handler{
 		"login.conf": {},
 		"wiki.conf":  {"127.0.0.1:3000": exampleApplication("wiki")},
 		"chat.conf":  {"127.0.0.1:3001": exampleApplication("chat")},
-	})
+	}))
+	for _, host := range []string{"login.example.com", "wiki.example.com", "chat.example.com"} {
+		x.redirects(host)
+	}
 	alice := x.visitor("alice")
 	answer, err := alice.send(http.MethodGet, wiki+"/page?a=b&c=d", nil)
 	if want := login + "/start?rd=" + url.QueryEscape(wiki+"/page?a=b&c=d"); err != nil || answer.status != http.StatusFound || answer.header.Get("Location") != want {
@@ -247,8 +292,8 @@ func (x *nginxExample) leave(v *visitor, pages map[string]string) {
 
 // TestExamplesNginxAreRendered: the files are what the commands of the READMEs print, and lint finds nothing in them.
 func TestExamplesNginxAreRendered(t *testing.T) {
-	command := regexp.MustCompile(`(?m)^ *\$ sudo authsvc (nginx render .*) > (\S+\.conf)$`)
-	for folder, want := range map[string]int{"nginx": 1, "nginx-central": 3} {
+	command := regexp.MustCompile(`(?m)^ *\$ (?:sudo authsvc|docker compose run -T --rm --no-deps authsvc-1) (nginx render .*) > (\S+\.conf)$`)
+	for folder, want := range map[string]int{"nginx": 1, "nginx-central": 3, "compose": 1} {
 		folder = filepath.Join("../examples", folder)
 		readme, err := os.ReadFile(filepath.Join(folder, "README.md"))
 		check(t, err)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -20,24 +21,67 @@ import (
 	"authsvc/nginx/nginxtest"
 )
 
-// gateway is a gateway other than nginx, run with the files of its example as they are.
+// gateway is a gateway, run with the files of its example as they are, or with what the program renders.
 type gateway struct {
 	name string
 	// start runs it for the site at address, in front of these replicas and this application. restrict is a query of the check.
 	start func(t *testing.T, address string, replicas []string, app, restrict string)
+	gatewayDiffers
 }
 
+// gatewayDiffers is what a gateway does in another way than the others. Nothing of it lets anybody in.
+type gatewayDiffers struct {
+	says            words  // its own pages and texts, the same for whoever asks; zero: those of authsvc
+	passesOurCookie bool   // to the application, as it cannot take one out of several
+	narrowsByRules  bool   // who may stands in the replicas' rules, as its check has no query of its own
+	semicolon       string // what becomes of one in a query; "": it stays
+	obeysConnection bool   // takes out what a visitor's Connection lists, the cookie too: RFC 9110, section 7.6.1
+}
+
+// words are titles of pages, and the text of a 401.
+type words struct{ signIn, denied, unavailable string }
+
 var gateways = []gateway{
+	{"nginx", startRenderedNginx, gatewayDiffers{says: words{"Please sign in.\n", "Not allowed", "Back in a moment"}}},
 	{"caddy", func(t *testing.T, address string, replicas []string, app, restrict string) {
 		startGateway(t, address, "caddy", []string{"run", "--adapter", "caddyfile", "--config", caddyfile},
 			"SITE=http://"+address, "BIND=127.0.0.1", "ADMIN=off", "REPLICAS="+strings.Join(replicas, " "), "APP="+app, "RESTRICT="+restrict,
 			"XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
-	}},
+	}, gatewayDiffers{}},
 	{"haproxy", func(t *testing.T, address string, replicas []string, app, restrict string) {
 		startGateway(t, address, "haproxy", []string{"-db", "-f", haproxyConfig},
 			"BIND="+address, "CHECK="+nginxtest.FreeAddress(t), "REPLICA_1="+replicas[0], "REPLICA_2="+replicas[1], "APP="+app, "RESTRICT="+restrict,
 			"LUA="+haproxyScript)
-	}},
+	}, gatewayDiffers{}},
+}
+
+// moveExample copies a file, and puts other texts in the place of some, each of which stands there once.
+func moveExample(t *testing.T, from, to string, texts map[string]string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	check(t, err)
+	var pairs []string
+	for old, text := range texts {
+		if n := strings.Count(string(content), old); n != 1 {
+			t.Fatalf("%s: %q stands there %d times, want once", from, old, n)
+		}
+		pairs = append(pairs, old, text)
+	}
+	check(t, os.WriteFile(to, []byte(strings.NewReplacer(pairs...).Replace(string(content))), 0o600))
+}
+
+// startRenderedNginx runs nginx with what the program renders.
+func startRenderedNginx(t *testing.T, address string, replicas []string, app, restrict string) {
+	t.Helper()
+	args := fmt.Sprintf("nginx render --server-name 127.0.0.1 --prefix /oauth2 --listen %s --upstream %s --replica %s", address, app, strings.Join(replicas, ","))
+	if group, found := strings.CutPrefix(restrict, "?allowed_groups="); found {
+		args += " --allowed-group " + group
+	}
+	rendered := run(t, args)
+	if rendered.code != 0 {
+		t.Fatalf("authsvc %s: %s", args, rendered.stderr)
+	}
+	nginxtest.Start(t, rendered.stdout)
 }
 
 const caddyfile, haproxyConfig, haproxyScript = "../examples/caddy/Caddyfile", "../examples/haproxy/haproxy.cfg", "../examples/haproxy/authsvc.lua"
@@ -115,20 +159,33 @@ func newFleet(t *testing.T, g gateway) *fleet {
 	}})
 	s.settings["public_url"] = s.url + "/oauth2"
 	s.settings["session.cache_ttl"] = "0" // so that a store that is down shows at once
+	s.gatewayDiffers = g.gatewayDiffers
 	f := &fleet{stack: s, t: t, backend: newBackend(t), restricted: nginxtest.FreeAddress(t)}
-	var replicas []string
-	for range 2 {
-		r := newReplica(t, s.settings)
+	app := f.backend.Listener.Addr().String()
+	replicas := s.addReplicas(2)
+	g.start(t, s.site, replicas, app, "?")
+	if !g.narrowsByRules {
+		g.start(t, f.restricted, replicas, app, "?allowed_groups=root")
+		return f
+	}
+	s.settings["rules"] = `[{"name": "root", "groups": ["root"]}]`
+	g.start(t, f.restricted, s.addReplicas(2), app, "?")
+	s.replicas = s.replicas[:2] // of the site
+	return f
+}
+
+// addReplicas starts replicas with the stack's settings, and returns their addresses when they are ready.
+func (s *stack) addReplicas(n int) (addresses []string) {
+	s.t.Helper()
+	for range n {
+		r := newReplica(s.t, s.settings)
 		s.replicas = append(s.replicas, r)
-		replicas = append(replicas, r.address)
+		addresses = append(addresses, r.address)
 	}
 	for _, r := range s.replicas {
 		r.awaitReady()
 	}
-	app := f.backend.Listener.Addr().String()
-	g.start(t, s.site, replicas, app, "?")
-	g.start(t, f.restricted, replicas, app, "?allowed_groups=root")
-	return f
+	return addresses
 }
 
 // answered is an answer, and what the backend saw of the request.
@@ -147,13 +204,17 @@ func (f *fleet) send(address, method, target string, header []string, body strin
 	check(f.t, err)
 	defer conn.Close()
 	check(f.t, conn.SetDeadline(time.Now().Add(patience)))
-	if body != "" {
+	if body != "" && !slices.Contains(header, chunked) {
 		header = append(slices.Clone(header), fmt.Sprintf("Content-Length: %d", len(body)))
 	}
 	lines := slices.Concat([]string{method + " " + target + " HTTP/1.1", "Host: " + address}, header, []string{"", body})
 	_, err = io.WriteString(conn, strings.Join(lines, "\r\n"))
 	check(f.t, err)
-	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	from := bufio.NewReader(conn)
+	response, err := http.ReadResponse(from, &http.Request{Method: method})
+	for err == nil && response.StatusCode == http.StatusContinue {
+		response, err = http.ReadResponse(from, &http.Request{Method: method})
+	}
 	if err != nil {
 		return answered{seen: f.backend.requests()}
 	}
@@ -203,7 +264,7 @@ func TestGateways(t *testing.T) {
 			}{
 				{"signed out", (*fleet).signedOut}, {"signed in", (*fleet).signedIn}, {"deep links", (*fleet).deepLinks}, {"WebSocket", (*fleet).webSocket},
 				{"not allowed", (*fleet).notAllowed}, {"what the application answers", (*fleet).applicationAnswers}, {"forged identity", (*fleet).forgedIdentity},
-				{"forged address", (*fleet).forgedAddress}, {"Connection lists ours", (*fleet).connectionLists}, {"many groups", (*fleet).manyGroups},
+				{"forged address", (*fleet).forgedAddress}, {"Connection lists ours", (*fleet).connectionLists}, {"many groups", (*fleet).manyGroups}, {"bodies", (*fleet).bodies},
 				{"the check from outside", (*fleet).checkFromOutside}, {"one replica gone", (*fleet).oneReplicaGone}, {"store down", (*fleet).storeDown},
 				{"service dead", (*fleet).serviceDead}, // the last: nothing comes back
 			} {
@@ -233,7 +294,7 @@ func (f *fleet) signedOut(string) {
 	} {
 		a := f.send(f.site, test.method, "/a", test.header, test.body)
 		a.is(f.t, http.StatusUnauthorized, false)
-		if want := f.url + "/oauth2/start?rd=" + url.QueryEscape(f.url+"/a"); a.header.Get("X-Auth-Login-Url") != want || a.body != "" {
+		if want := f.url + "/oauth2/start?rd=" + url.QueryEscape(f.url+"/a"); a.header.Get("X-Auth-Login-Url") != want || a.body != f.says.signIn || a.header.Get("Cache-Control") != "no-store" {
 			f.t.Errorf("%s: X-Auth-Login-Url %q, want %q; a body %.40q", test.method, a.header.Get("X-Auth-Login-Url"), want, a.body)
 		}
 	}
@@ -252,8 +313,12 @@ func (f *fleet) signedIn(session string) {
 		if saw.Method != method || saw.URI != "/a?b=c" || saw.Body != len(text) {
 			f.t.Errorf("%s: the application saw %+v", method, saw)
 		}
-		if got := saw.Header["Cookie"]; len(got) != 1 || got[0] != "a=b; myauthsvc=c; d=e" {
-			f.t.Errorf("%s: the application saw the cookies %q", method, got)
+		want := "a=b; myauthsvc=c; d=e"
+		if f.passesOurCookie {
+			want = strings.TrimPrefix(session, "Cookie: ")
+		}
+		if got := saw.Header["Cookie"]; len(got) != 1 || got[0] != want {
+			f.t.Errorf("%s: the application saw the cookies %q, want %q", method, got, want)
 		}
 		saw.isAlice(f.t)
 	}
@@ -261,7 +326,11 @@ func (f *fleet) signedIn(session string) {
 
 func (f *fleet) deepLinks(string) {
 	for _, uri := range []string{"/a?b=c&d=e&rd=https://evil.example/", "/a%2Fb%25?c=%26%2B+d", "/gr%C3%BC%C3%9Fe?%C3%A4", "/a//b", "/a;b=c?d;e", "/a?b=%zz"} {
-		f.send(f.site, "GET", uri, pageHeaders, "").leadsTo(f.t, f, uri)
+		want := uri
+		if path, query, found := strings.Cut(uri, "?"); found && f.semicolon != "" {
+			want = path + "?" + strings.ReplaceAll(query, ";", f.semicolon)
+		}
+		f.send(f.site, "GET", uri, pageHeaders, "").leadsTo(f.t, f, want)
 	}
 	for _, uri := range []string{"/a?b=c&d=e", "/a%2Fb?c=%26", "/gr%C3%BC%C3%9Fe", "/a//b"} {
 		v := f.visitor("bob")
@@ -288,12 +357,12 @@ func (f *fleet) webSocket(session string) {
 func (f *fleet) notAllowed(session string) {
 	a := f.send(f.restricted, "GET", "/a", append([]string{session}, pageHeaders...), "")
 	a.is(f.t, http.StatusForbidden, false)
-	if !strings.Contains(a.body, "<title>No access</title>") || a.header.Get("Cache-Control") != "no-store" {
+	if !strings.Contains(a.body, "<title>"+cmp.Or(f.says.denied, "No access")+"</title>") || a.header.Get("Cache-Control") != "no-store" {
 		f.t.Errorf("no page: %v\n%.300s", a.header, a.body)
 	}
 	a = f.send(f.restricted, "GET", "/a", []string{session}, "")
 	a.is(f.t, http.StatusForbidden, false)
-	if a.body != "" {
+	if f.says.denied == "" && a.body != "" {
 		f.t.Errorf("a page for a script: %.100q", a.body)
 	}
 	f.send(f.site, "GET", "/a?allowed_groups=root", []string{session}, "").is(f.t, http.StatusOK, true)
@@ -364,6 +433,10 @@ func (f *fleet) forgedAddress(session string) {
 func (f *fleet) connectionLists(session string) {
 	for _, list := range []string{"X-Auth-Request-User, X-Auth-Request-Groups", "close, X-Auth-Request-Email", "cookie", "X-Forwarded-Uri, X-Forwarded-Host, X-Forwarded-Proto, X-Forwarded-Method", "x-auth-request-user"} {
 		a := f.send(f.site, "GET", "/a", []string{session, "Connection: " + list}, "")
+		if f.obeysConnection && list == "cookie" {
+			a.is(f.t, http.StatusUnauthorized, false)
+			continue
+		}
 		a.is(f.t, http.StatusOK, true)
 		a.seen[0].isAlice(f.t)
 		f.send(f.site, "GET", "/a", append([]string{"Connection: " + list}, pageHeaders...), "").leadsTo(f.t, f, "/a")
@@ -411,12 +484,12 @@ func (f *fleet) storeDown(session string) {
 	f.redis.Kill()
 	a := f.send(f.site, "GET", "/a", append([]string{session}, pageHeaders...), "")
 	a.is(f.t, http.StatusServiceUnavailable, false)
-	if a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "<title>Not available right now</title>") || a.header.Get("Cache-Control") != "no-store" {
+	if a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "<title>"+cmp.Or(f.says.unavailable, "Not available right now")+"</title>") || a.header.Get("Cache-Control") != "no-store" {
 		f.t.Errorf("no page: %v\n%.300s", a.header, a.body)
 	}
 	a = f.send(f.site, "POST", "/a", []string{session}, "body")
 	a.is(f.t, http.StatusServiceUnavailable, false)
-	if a.header.Get("Retry-After") == "" || a.body != "" {
+	if a.header.Get("Retry-After") == "" || f.says.unavailable == "" && a.body != "" {
 		f.t.Errorf("%v %.100q", a.header, a.body)
 	}
 	f.send(f.site, "GET", "/a", pageHeaders, "").leadsTo(f.t, f, "/a") // who has no cookie needs no store

@@ -26,8 +26,9 @@ type replica struct {
 	log            logBuffer
 
 	t        *testing.T
-	program  string // "" is the one that is tested
-	settings map[string]string
+	program  string            // "" is the one that is tested
+	command  func() *exec.Cmd  // nil runs it with "serve"
+	settings map[string]string // without effect where command sets the environment
 	cmd      *exec.Cmd
 	done     chan struct{} // closed when the process has ended
 }
@@ -43,25 +44,35 @@ func newReplica(t *testing.T, settings map[string]string) *replica {
 		}
 		*address = r.settings[key]
 	}
-	t.Cleanup(func() {
+	r.begin()
+	return r
+}
+
+// begin starts the replica, which ends with its test.
+func (r *replica) begin() {
+	r.t.Helper()
+	r.t.Cleanup(func() {
 		if r.running() {
 			if code := r.terminate(); code != 0 {
-				t.Errorf("replica %s left with %d", r.address, code)
+				r.t.Errorf("replica %s left with %d", r.address, code)
 			}
 		}
-		if t.Failed() {
+		if r.t.Failed() {
 			text := r.log.String()
-			t.Logf("replica %s wrote:\n%s", r.address, text[max(0, len(text)-6000):])
+			r.t.Logf("replica %s wrote:\n%s", r.address, text[max(0, len(text)-6000):])
 		}
 	})
 	r.start()
-	return r
 }
 
 func (r *replica) start() {
 	r.t.Helper()
-	r.cmd = exec.Command(cmp.Or(r.program, program), "serve")
-	r.cmd.Env = slices.Concat(environment(), variables(r.settings))
+	if r.command != nil {
+		r.cmd = r.command()
+	} else {
+		r.cmd = exec.Command(cmp.Or(r.program, program), "serve")
+		r.cmd.Env = slices.Concat(environment(), variables(r.settings))
+	}
 	r.cmd.Stdout, r.cmd.Stderr, r.cmd.SysProcAttr = &r.log, &r.log, dieWithTest()
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)

@@ -45,6 +45,7 @@ type stack struct {
 	replicas []*replica
 	settings map[string]string
 	nginx    *nginxtest.Server
+	gatewayDiffers
 }
 
 const clientID, clientSecret = "app", "client-secret-canary-7Qw2"

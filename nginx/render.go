@@ -62,17 +62,21 @@ func Render(w io.Writer, site Site) error {
 // page is what the template reads: a Site with its defaults filled in, and the texts derived from it.
 type page struct {
 	Site
-	Name         string   // of upstreams and variables, unlike any other site's
-	Identity     []header // set from the verdict
-	CookieRegexp string   // one of our cookies: name, spaces and the equals sign
-	Passes       []pass
-	Endpoints    string // regular expression of the public endpoints
-	Check        string // path of the location that asks for the verdict
-	Ask          string // what it asks
-	Login        string // what /start and /logout are below: a path or another host's address
-	Cache        *cache // nil without MicroCache
-	CheckWait    string // CheckTimeout as nginx writes it
-	CheckTotal   string // after that long, no further replica is asked
+	Name          string   // of upstreams and variables, unlike any other site's
+	Identity      []header // set from the verdict
+	CookieRegexp  string   // one of our cookies: name, spaces and the equals sign
+	Passes        []pass
+	Endpoints     string   // regular expression of the public endpoints
+	Check         string   // path of the location that asks for the verdict
+	Ask           string   // what it asks
+	Login         string   // what /start and /logout are below: a path or another host's address
+	Cache         *cache   // nil without MicroCache
+	CheckWait     string   // CheckTimeout as nginx writes it
+	CheckTotal    string   // after that long, no further replica is asked
+	Scheme        string   // what visitors came by, as nginx writes it
+	ReplicaScheme string   // of the replicas
+	Servers       []string // the replicas without it
+	Secure        string   // where RedirectHTTP leads, without the path
 
 	ClearForCheck, ClearForEndpoints, ClearForApplication []string
 }
@@ -121,12 +125,21 @@ func newPage(site Site) page {
 		Login:        site.Prefix,
 		CheckWait:    duration(site.CheckTimeout),
 		CheckTotal:   duration(site.CheckTimeout + time.Second),
+		Scheme:       "$scheme",
 
 		ClearForCheck:       without(foreignHeaders, []string{"X-Original-URL", "X-Original-Method"}),
 		ClearForEndpoints:   without(foreignHeaders, []string{"X-Forwarded-Proto", "X-Forwarded-Host"}),
 		ClearForApplication: without(append(without(foreignHeaders, []string{"X-Forwarded-Proto", "X-Forwarded-Host"}), identityHeaders...), site.Headers),
 	}
-	p.Ask = "http://" + p.Name
+	if site.BehindTLS {
+		p.Scheme = "https"
+	}
+	p.ReplicaScheme, p.Servers = "http", site.Replicas
+	if site.overTLS() {
+		p.ReplicaScheme, p.Servers = "https", site.tlsReplicas()
+		p.ReplicaName = cmp.Or(site.ReplicaName, commonHost(p.Servers))
+	}
+	p.Ask = p.ReplicaScheme + "://" + p.Name
 	if site.LoginURL != "" {
 		p.Check, p.Login = centralCheck, site.LoginURL
 		p.Ask += pathOf(site.LoginURL) + "/auth"
@@ -146,6 +159,10 @@ func newPage(site Site) page {
 			Variable: "identity_" + shorten(underscored(name), name, 37),
 			Answer:   "upstream_http_" + underscored(name),
 		})
+	}
+	p.Secure = "https://" + site.ServerName + securePort(site.Listen)
+	if strings.HasPrefix(site.ServerName, "*.") {
+		p.Secure = "https://$host" + securePort(site.Listen)
 	}
 	from := "http_cookie"
 	for i := range cookiePasses {

@@ -26,6 +26,11 @@ func loginHost() nginx.Site {
 	return nginx.Site{ServerName: "login.example.com", LoginOnly: true, Prefix: "/sso", Replicas: []string{"127.0.0.1:4180"}}
 }
 
+// overTLS makes a site's replica one over TLS.
+func overTLS(s *nginx.Site) {
+	s.Replicas, s.ReplicaCA = []string{"https://auth.example:4180"}, "/ca.pem"
+}
+
 // The golden files are the configuration as people read it; each is what nginx itself accepts.
 func TestGolden(t *testing.T) {
 	certificate, key, _ := selfSigned(t)
@@ -37,6 +42,9 @@ func TestGolden(t *testing.T) {
 	tls.Replicas = append(tls.Replicas, "127.0.0.1:4181")
 	tls.Certificate = "/etc/nginx/tls/app.example.com.crt"
 	tls.CertificateKey = "/etc/nginx/tls/app.example.com.key"
+	overTLS := tls
+	overTLS.Replicas, overTLS.ReplicaCA = []string{"https://auth.internal.example:4180", "https://auth.internal.example:4181"}, "/etc/nginx/tls/internal.pem"
+	overTLS.RedirectHTTP = []string{"80", "[::]:80"}
 	cached := minimal()
 	cached.MicroCache, cached.CORSPreflight = time.Second, true
 	central := minimal()
@@ -45,7 +53,7 @@ func TestGolden(t *testing.T) {
 	central.AllowedGroups, central.AllowedEmailDomains = []string{"staff", "café & co"}, []string{"example.com"}
 	central.MicroCache, central.NoRules = 2*time.Second, true
 	for name, site := range map[string]nginx.Site{
-		"minimal": minimal(), "replicas_unix": replicas, "prefix_tls": tls,
+		"minimal": minimal(), "replicas_unix": replicas, "prefix_tls": tls, "replicas_tls": overTLS,
 		"cache_preflight": cached, "central_application": central, "central_login": loginHost(),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,9 +72,9 @@ func TestGolden(t *testing.T) {
 				t.Errorf("%s differs from what is rendered; look at the change, then: go test ./nginx -run Golden -update\n%s", golden, got)
 			}
 			// The same with an address and files that this machine has.
-			here := nginxtest.FreeAddress(t)
+			here, plain := nginxtest.FreeAddress(t), nginxtest.FreeAddress(t)
 			nginxtest.Check(t, strings.NewReplacer(
-				"listen 80;", "listen "+here+";", "listen 443 ssl;", "listen "+here+" ssl;",
+				"listen 80;", "listen "+plain+";", "    listen [::]:80;\n", "", "auth.internal.example", "127.0.0.1", overTLS.ReplicaCA, certificate, "listen 443 ssl;", "listen "+here+" ssl;",
 				tls.Certificate, certificate, tls.CertificateKey, key, "proxy_cache_path /run/", "proxy_cache_path "+filepath.Dir(key)+"/",
 			).Replace(string(want)))
 		})
@@ -105,7 +113,11 @@ func TestValidSites(t *testing.T) {
 		"login at IPv6":     func(s *nginx.Site) { s.LoginURL = "https://[::1]:8443" },
 		"login host":        func(s *nginx.Site) { listen := s.Listen; *s = loginHost(); s.Listen = listen },
 		"short timeout":     func(s *nginx.Site) { s.CheckTimeout = time.Millisecond },
-		"long timeout":      func(s *nginx.Site) { s.CheckTimeout = time.Minute },
+		"names of replicas": func(s *nginx.Site) {
+			certificate, _, _ := selfSigned(t)
+			s.ReplicaCA, s.ReplicaName, s.Replicas = certificate, "auth.example.com", []string{"https://127.0.0.1:4180", "https://[::1]:4180", "https://unix:/run/a.sock"}
+		},
+		"long timeout": func(s *nginx.Site) { s.CheckTimeout = time.Minute },
 	} {
 		t.Run(name, func(t *testing.T) {
 			site := minimal()
@@ -134,7 +146,12 @@ func TestInvalidSites(t *testing.T) {
 		{"ServerName", func(s *nginx.Site, v string) { s.ServerName = v }, []string{"", "_", "https://app.example.com", "app.example.com:80", "a..b", "-a", "a-", "a_b", "*", "a.*.b", "~^x", "app.example.com other", "[::1]", long}},
 		{"Listen", func(s *nginx.Site, v string) { s.Listen = []string{v} }, []string{"", "0", "65536", "080", "+80", "80 default_server", "127.0.0.1", "unix:", "unix:run", "*:x", "http://127.0.0.1:80"}},
 		{"Upstreams", func(s *nginx.Site, v string) { s.Upstreams = []string{v} }, []string{"", "127.0.0.1", "http://127.0.0.1:3000", "a:b", ":3000", "127.0.0.1:0", "127.0.0.1:03", "unix:/", "unix:relative", "unix:/a//b", "[::1%eth0]:80", "[127.0.0.1]:80", "::1:80", "*:80", "user@host:80", "127.0.0.1:80 weight=5", "127.0.0.1:80/path"}},
-		{"Replicas", func(s *nginx.Site, v string) { s.Replicas = []string{v} }, []string{"", "authsvc", "127.0.0.1:4180 down"}},
+		{"Replicas", func(s *nginx.Site, v string) { s.Replicas = []string{v} }, []string{"", "authsvc", "127.0.0.1:4180 down", "https://", "https://127.0.0.1", "http://127.0.0.1:4180", "https://127.0.0.1:4180/", "https://https://127.0.0.1:4180"}},
+		{"ReplicaCA", func(s *nginx.Site, v string) { overTLS(s); s.ReplicaCA = v }, []string{"", "relative.pem", "/a b"}},
+		{"ReplicaName", func(s *nginx.Site, v string) { overTLS(s); s.ReplicaName = v }, []string{"*.example.com", "a..b", "a:80", long}},
+		{"RedirectHTTP", func(s *nginx.Site, v string) {
+			s.RedirectHTTP, s.Certificate, s.CertificateKey = []string{v}, "/crt", "/key"
+		}, []string{"", "0", "443", "80 default_server", "127.0.0.1"}},
 		{"Certificate", func(s *nginx.Site, v string) { s.Certificate, s.CertificateKey = v, "/key" }, []string{"", "relative.pem", "/a b", "/a/", "/a//b"}},
 		{"CertificateKey", func(s *nginx.Site, v string) { s.Certificate, s.CertificateKey = "/certificate", v }, []string{"", "engine:x:y", "data:x"}},
 		{"Prefix", func(s *nginx.Site, v string) { s.Prefix = v }, []string{"/", "oauth2", "/oauth2/", "//oauth2", "/a/../b", "/.", "/..", "/a%2Fb", "/a b", "/(a|b)", "/a?b", "/a#b", "/ä"}},
@@ -189,6 +206,16 @@ func TestInvalidSites(t *testing.T) {
 		"groups of a login":       func(s *nginx.Site) { *s = loginHost(); s.AllowedGroups = []string{"a"} },
 		"preflight of a login":    func(s *nginx.Site) { *s = loginHost(); s.CORSPreflight = true },
 		"certificate alone":       func(s *nginx.Site) { s.Certificate = "/certificate" },
+		"redirect to nothing":     func(s *nginx.Site) { s.RedirectHTTP = []string{"80"} },
+		"redirect at the site": func(s *nginx.Site) {
+			s.Certificate, s.CertificateKey, s.Listen, s.RedirectHTTP = "/crt", "/key", []string{"8443"}, []string{"8443"}
+		},
+		"some over TLS":          func(s *nginx.Site) { overTLS(s); s.Replicas = append(s.Replicas, "127.0.0.1:4182") },
+		"roots without TLS":      func(s *nginx.Site) { s.ReplicaCA = "/crt" },
+		"name without TLS":       func(s *nginx.Site) { s.ReplicaName = "auth.example.com" },
+		"address of no name":     func(s *nginx.Site) { overTLS(s); s.Replicas[0] = "https://127.0.0.1:4180" },
+		"addresses of two names": func(s *nginx.Site) { overTLS(s); s.Replicas = append(s.Replicas, "https://other.example:4180") },
+		"socket of no name":      func(s *nginx.Site) { overTLS(s); s.Replicas[0] = "https://unix:/run/a.sock" },
 	} {
 		site := minimal()
 		change(&site)

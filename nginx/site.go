@@ -24,13 +24,26 @@ type Site struct {
 	// address of Listen speaks TLS.
 	Certificate, CertificateKey string
 
+	// BehindTLS says that TLS ends in front of nginx, which then sees plain HTTP: every visitor came by https,
+	// whatever nginx sees. Not with a Certificate.
+	BehindTLS bool
+
+	// RedirectHTTP are addresses that nginx listens on, as those of Listen, to send whoever asks there over plain HTTP to
+	// the same path over TLS. Only with a Certificate.
+	RedirectHTTP []string
+
 	// Upstreams are the addresses of the application, over plain HTTP: "host:port" or "unix:/path".
 	// nginx looks host names up once, when it starts. None with LoginOnly.
 	Upstreams []string
 
-	// Replicas are the addresses of authsvc, over plain HTTP: "host:port" or "unix:/path". Browsers
-	// are spread over them by round robin; any replica answers for any browser.
+	// Replicas are the addresses of authsvc: "host:port" or "unix:/path" over plain HTTP, or each behind "https://" over
+	// TLS. Browsers are spread over them by round robin; any replica answers for any browser.
 	Replicas []string
+
+	// ReplicaCA is the absolute path of a PEM file with the roots of the replicas' certificates, and ReplicaName the host
+	// name that all of these are for. Replicas over TLS need both; the name is that of the replicas' addresses if they
+	// have one host name in common. nginx asks nobody else.
+	ReplicaCA, ReplicaName string
 
 	// Prefix is the path of the configuration's public_url: "" or for example "/oauth2". The
 	// endpoints of authsvc are below it, and hide paths of the same name of the application.

@@ -62,6 +62,16 @@ func (s Site) Validate() error {
 			refuse("Listen", address, "give a port, host:port or unix:/path")
 		}
 	}
+	for _, address := range s.RedirectHTTP {
+		switch {
+		case !validListen(address):
+			refuse("RedirectHTTP", address, "give a port, host:port or unix:/path")
+		case s.Certificate == "":
+			refuse("RedirectHTTP", address, "leave it out, or give certificate and key: without them there is nothing to go to")
+		case slices.Contains(s.Listen, address) || len(s.Listen) == 0 && address == "443":
+			refuse("RedirectHTTP", address, "give another address: the site itself is there")
+		}
+	}
 	for _, path := range []struct{ field, value, other string }{
 		{"Certificate", s.Certificate, s.CertificateKey},
 		{"CertificateKey", s.CertificateKey, s.Certificate},
@@ -73,26 +83,10 @@ func (s Site) Validate() error {
 			refuse(path.field, path.value, "give an absolute path of letters, digits and . _ @ + -")
 		}
 	}
-	for _, list := range []struct {
-		field, what string
-		addresses   []string
-		none        bool
-	}{
-		{"Upstreams", "the application", s.Upstreams, s.LoginOnly},
-		{"Replicas", "authsvc", s.Replicas, false},
-	} {
-		if len(list.addresses) == 0 && !list.none {
-			refuse(list.field, "", "give at least one address of "+list.what+", host:port or unix:/path")
-		}
-		for i, address := range list.addresses {
-			switch {
-			case !validAddress(address):
-				refuse(list.field, address, "give host:port or unix:/path, without scheme")
-			case slices.Contains(list.addresses[:i], address):
-				refuse(list.field, address, "name each address once")
-			}
-		}
+	if s.BehindTLS && s.Certificate != "" {
+		refuse("BehindTLS", "true", "leave it out: with a certificate TLS ends here")
 	}
+	s.refuseAddresses(refuse)
 	if !urlPath.MatchString(s.Prefix) {
 		refuse("Prefix", s.Prefix, "give the path of public_url, such as /oauth2, without a final slash, or nothing")
 	}

@@ -27,7 +27,7 @@ type Roster interface {
 // Bounds of a roster: bytes of a name, bytes of what a replica says, and replicas.
 const (
 	MaxRosterName  = 128
-	MaxRosterValue = 4096
+	MaxRosterValue = 32 << 10
 	MaxReplicas    = 1000
 )
 

@@ -98,6 +98,9 @@ func (p *Provider) parseAuthorization(v url.Values) (*authorization, *oauthError
 	default:
 		return a, refuse("invalid_request", "response_mode must be query or form_post")
 	}
+	if refusal := p.options.Shape.checkScopes(a.scopes); refusal != nil {
+		return a, refusal
+	}
 	return a, a.check(v, p.options.ACRValues)
 }
 
@@ -165,6 +168,11 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		p.errorPage(w, "This authorization request cannot be read.")
 		return
 	}
+	v, refusal := p.takePushed(v)
+	if refusal != nil {
+		p.errorPage(w, "This authorization request is wrong: "+refusal.description+".")
+		return
+	}
 	a, refusal := p.parseAuthorization(v)
 	switch {
 	case a == nil:
@@ -206,7 +214,9 @@ func (p *Provider) callBack(w http.ResponseWriter, r *http.Request, a *authoriza
 	if a.state != "" {
 		values.Set("state", a.state)
 	}
-	values.Set("iss", p.options.Issuer)
+	if p.options.Shape.has("authorization_response_iss_parameter_supported") {
+		values.Set("iss", p.options.Issuer)
+	}
 	edit(&p.hooks, &p.hooks.callback, values)
 	if a.responseMode == "form_post" {
 		p.formPostPage(w, a.redirectURI, values)

@@ -17,6 +17,7 @@ type hooks struct {
 	tokenResponse func(map[string]any)
 	callback      func(url.Values)
 	userinfo      func(map[string]any)
+	introspection func(map[string]any)
 	intercepts    map[Endpoint]Interceptor
 }
 
@@ -81,7 +82,7 @@ func (p *Provider) BeHonest() {
 	p.hooks.mu.Lock()
 	defer p.hooks.mu.Unlock()
 	p.hooks.discovery, p.hooks.jwks, p.hooks.idToken, p.hooks.signed = nil, nil, nil, nil
-	p.hooks.accessToken, p.hooks.tokenResponse, p.hooks.callback, p.hooks.userinfo, p.hooks.intercepts = nil, nil, nil, nil, nil
+	p.hooks.accessToken, p.hooks.tokenResponse, p.hooks.callback, p.hooks.userinfo, p.hooks.introspection, p.hooks.intercepts = nil, nil, nil, nil, nil, nil
 }
 
 func (h *hooks) interceptFor(endpoint Endpoint) Interceptor {

@@ -18,7 +18,7 @@ func (p *Provider) issueTokens(i issue) map[string]any {
 		"expires_in":   int64(p.options.AccessTokenLife.Seconds()),
 		"scope":        strings.Join(i.scopes, " "),
 	}
-	if slices.Contains(i.scopes, "openid") {
+	if slices.Contains(i.scopes, "openid") && !i.noIDToken {
 		answer["id_token"] = p.idToken(signer, i, token)
 	}
 	if i.refreshToken != "" {
@@ -41,7 +41,8 @@ func (p *Provider) idToken(signer *key, i issue, accessToken string) string {
 	client := i.grant.client
 	claims := map[string]any{}
 	if p.options.ClaimsIn != ClaimsInUserinfo {
-		maps.Copy(claims, personClaims(i.person, i.scopes))
+		shape := &p.options.Shape
+		maps.Copy(claims, shape.about(shape.IDToken, personClaims(i.person, i.scopes), i.person, client, i.scopes))
 	}
 	maps.Copy(claims, map[string]any{
 		"iss":       p.options.Issuer,
@@ -63,6 +64,7 @@ func (p *Provider) idToken(signer *key, i issue, accessToken string) string {
 		claims["aud"] = append([]string{client.ID}, client.ExtraAudiences...)
 		claims["azp"] = client.ID
 	}
+	p.options.Shape.sign(claims, client)
 	header := signer.header("JWT")
 
 	p.hooks.mu.RLock()
@@ -80,6 +82,10 @@ func (p *Provider) idToken(signer *key, i issue, accessToken string) string {
 
 // accessToken is a JWT as RFC 9068 has it, padded to a realistic length.
 func (p *Provider) accessToken(signer *key, i issue) string {
+	shape := &p.options.Shape
+	if shape.OpaqueTokens {
+		return rand.Text()
+	}
 	claims := map[string]any{
 		"iss":       p.options.Issuer,
 		"sub":       i.person.Subject,
@@ -92,9 +98,11 @@ func (p *Provider) accessToken(signer *key, i issue) string {
 		"sid":       i.grant.sid,
 		"scope":     strings.Join(i.scopes, " "),
 	}
+	honest := map[string]any{}
 	if len(i.person.Groups) > 0 {
-		claims["groups"] = i.person.Groups
+		honest["groups"] = i.person.Groups
 	}
+	maps.Copy(claims, shape.about(shape.AccessToken, honest, i.person, i.grant.client, i.scopes))
 	head := signer.header("at+jwt")
 	p.hooks.mu.RLock()
 	change := p.hooks.accessToken

@@ -68,13 +68,13 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 }
 
 // sessionToEnd is the browser's session, or the hint's where the browser has none; mine tells that the hint
-// vouches for it.
+// vouches for it: by its sid, or by its sub where the provider's ID tokens have no sid.
 func (p *Provider) sessionToEnd(r *http.Request, hint map[string]any) (sid string, mine bool) {
 	p.state.mu.Lock()
 	defer p.state.mu.Unlock()
-	hinted, _ := hint["sid"].(string)
+	hinted, hasSID := hint["sid"].(string)
 	if s := p.browserSession(r); s != nil {
-		return s.sid, hint != nil && hinted == s.sid
+		return s.sid, hasSID && hinted == s.sid || !hasSID && hint["sub"] == s.subject
 	}
 	return hinted, hint != nil
 }

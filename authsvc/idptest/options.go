@@ -1,6 +1,8 @@
 package idptest
 
 import (
+	"crypto"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -31,10 +33,19 @@ type Options struct {
 	RefreshTokens RefreshPolicy
 	// RefreshTokenLife bounds each refresh token and is announced as refresh_expires_in; 0: no bound, not announced.
 	RefreshTokenLife time.Duration
+	// OpaqueMachineTokens makes the tokens that clients get for themselves random texts, of which only the introspection endpoint tells.
+	OpaqueMachineTokens bool
 	// NoRotation keeps one refresh token for a grant's life; a refresh then answers without one.
 	NoRotation bool
 	// ClaimsIn says where a person's claims are found.
 	ClaimsIn ClaimsPlace
+	// Shape makes the provider one make of provider. Its policies win over the fields here.
+	Shape Shape
+	// Push says whether authorization requests may or must be pushed.
+	Push PushPolicy
+	// TLS makes Start serve the provider a second time, over TLS with this certificate, where connections may show one of their own, and
+	// announce the endpoints there as mtls_endpoint_aliases.
+	TLS *tls.Certificate
 	// ACRValues are the authentication contexts that a request may ask for with acr_values.
 	ACRValues []string
 
@@ -54,9 +65,16 @@ type Client struct {
 	ID string
 	// Secret authenticates the client; empty makes it a public client.
 	Secret string
-	// AuthMethod is the one way in which the client may authenticate, "client_secret_basic" or
-	// "client_secret_post"; empty allows both. It means nothing for a public client.
+	// AuthMethod is the one way in which the client may authenticate, AuthBasic and its like; empty allows both ways with a
+	// secret. It means nothing for a public client.
 	AuthMethod string
+	// Key is the public key of AuthPrivateKey, and KeyID the kid that its assertions must have; "" wants none.
+	Key   crypto.PublicKey
+	KeyID string
+	// OlderAssertions wants the token endpoint as the audience of assertions, and JWT as their type, as before RFC 10070.
+	OlderAssertions bool
+	// Certificate, in DER, is that of AuthCertificate. With AuthPrivateKey assertions must name it in x5t#S256.
+	Certificate []byte
 	// RedirectURIs and PostLogoutRedirectURIs are compared byte for byte.
 	RedirectURIs           []string
 	PostLogoutRedirectURIs []string
@@ -64,6 +82,8 @@ type Client struct {
 	BackchannelLogoutURI string
 	// ExtraAudiences are put into the ID token's aud beside the client, which then also gets an azp.
 	ExtraAudiences []string
+	// Audiences are those of the tokens that the client gets for itself; without one it gets none.
+	Audiences []string
 }
 
 // Person can sign in. Empty fields give no claim, apart from EmailVerified, which goes with Email.
@@ -104,6 +124,7 @@ func (o *Options) fill() error {
 	if issuer.Scheme == "" || issuer.Host == "" || issuer.RawQuery != "" || issuer.Fragment != "" {
 		return fmt.Errorf("idptest: issuer %q: want an absolute URL without query and fragment", o.Issuer)
 	}
+	o.Shape.apply(o)
 	if o.AccessTokenLife == 0 {
 		o.AccessTokenLife = 5 * time.Minute
 	}

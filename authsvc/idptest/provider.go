@@ -5,12 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -19,14 +17,16 @@ type Endpoint string
 
 // The endpoints. A path below the issuer, like "/elsewhere", names what is none of them.
 const (
-	Discovery  Endpoint = "discovery"
-	JWKS       Endpoint = "jwks"
-	Authorize  Endpoint = "authorize"
-	SignIn     Endpoint = "signin" // where the sign-in page's buttons lead
-	Token      Endpoint = "token"
-	Userinfo   Endpoint = "userinfo"
-	EndSession Endpoint = "end_session"
-	Revocation Endpoint = "revocation"
+	Discovery     Endpoint = "discovery"
+	JWKS          Endpoint = "jwks"
+	Authorize     Endpoint = "authorize"
+	SignIn        Endpoint = "signin" // where the sign-in page's buttons lead
+	Token         Endpoint = "token"
+	Userinfo      Endpoint = "userinfo"
+	EndSession    Endpoint = "end_session"
+	Revocation    Endpoint = "revocation"
+	Push          Endpoint = "push" // of authorization requests, with Options.Push
+	Introspection Endpoint = "introspection"
 )
 
 // maxBody bounds what the provider reads of a request.
@@ -41,6 +41,7 @@ type Provider struct {
 	log     requestLog
 	keys    keyRing
 	state   state
+	tlsBase string // the issuer's address on the port of Options.TLS; "" without
 }
 
 type route struct {
@@ -74,6 +75,9 @@ func New(options Options) (*Provider, error) {
 			grants:   map[string]*grant{},
 			access:   map[[32]byte]*accessToken{},
 			counts:   map[string]*Counts{},
+			pushed:   map[string]pushed{},
+
+			assertions: map[string]time.Time{},
 		},
 	}
 	get := []string{http.MethodGet, http.MethodHead}
@@ -88,38 +92,19 @@ func New(options Options) (*Provider, error) {
 		"/userinfo":                         {Userinfo, both, p.serveUserinfo},
 		"/end_session":                      {EndSession, both, p.serveEndSession},
 		"/revoke":                           {Revocation, post, p.serveRevocation},
+		"/introspect":                       {Introspection, post, p.serveIntrospection},
+	}
+	for path, route := range p.routes {
+		for member, endpoint := range endpointMembers {
+			if route.endpoint == endpoint && !options.Shape.has(member) {
+				delete(p.routes, path)
+			}
+		}
+	}
+	if options.Push != PushNever {
+		p.routes["/push"] = route{Push, post, p.servePush}
 	}
 	return p, nil
-}
-
-// TB is what Start needs of a testing.TB; the package does without "testing", since the demo imports it.
-type TB interface {
-	Helper()
-	Cleanup(func())
-	Fatalf(format string, args ...any)
-}
-
-// Start serves a provider on a free port of 127.0.0.1 until the test ends. See Options.Issuer.
-func Start(tb TB, options Options) *Provider {
-	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatalf("idptest: %v", err)
-	}
-	options.Issuer = "http://" + listener.Addr().String() + options.Issuer
-	p, err := New(options)
-	if err != nil {
-		listener.Close()
-		tb.Fatalf("%v", err)
-	}
-	server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second}
-	var served sync.WaitGroup
-	served.Go(func() { server.Serve(listener) })
-	tb.Cleanup(func() {
-		server.Close()
-		served.Wait()
-	})
-	return p
 }
 
 // Issuer is the provider's identifier.

@@ -20,6 +20,7 @@ type Request struct {
 	Query    url.Values
 	Form     url.Values // of an urlencoded body, else nil
 	Header   http.Header
+	TLS      bool
 	Status   int // of the answer; 0 while it is under way, or when the connection was cut
 }
 
@@ -37,6 +38,7 @@ func (l *requestLog) add(now time.Time, endpoint Endpoint, r *http.Request, body
 		Path:     r.URL.Path,
 		Query:    r.URL.Query(),
 		Header:   r.Header.Clone(),
+		TLS:      r.TLS != nil,
 	}
 	if isForm(r) {
 		entry.Form, _ = url.ParseQuery(string(body)) // what can be read; the endpoint refuses the rest

@@ -26,6 +26,9 @@ type state struct {
 	access   map[[sha256.Size]byte]*accessToken // by hash of the token
 	swept    int                                // how many codes and access tokens the last sweep left
 	counts   map[string]*Counts
+	pushed   map[string]pushed // by request_uri
+
+	assertions map[string]time.Time // of clients that were used, until they expire
 }
 
 // session is one browser's session with the provider. Its fields are guarded by state.mu.
@@ -69,6 +72,7 @@ type accessToken struct {
 	scopes  []string
 	expires time.Time
 	revoked bool
+	claims  map[string]any // of a client's own token; nil when a person signed in
 }
 
 // Counts tells what grants were asked for one person, or for all.
@@ -138,6 +142,8 @@ func (s *state) sweep(now time.Time) {
 		return
 	}
 	maps.DeleteFunc(s.codes, func(_ string, c *code) bool { return now.Sub(c.expires) > 10*codeLife })
+	maps.DeleteFunc(s.pushed, func(_ string, r pushed) bool { return now.After(r.expires) })
+	maps.DeleteFunc(s.assertions, func(_ string, expires time.Time) bool { return now.After(expires) })
 	maps.DeleteFunc(s.access, func(_ [sha256.Size]byte, t *accessToken) bool { return now.After(t.expires) })
 	s.swept = len(s.codes) + len(s.access)
 }

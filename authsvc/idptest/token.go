@@ -3,7 +3,6 @@ package idptest
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,11 +10,20 @@ import (
 	"time"
 )
 
-// serveToken is the token endpoint (RFC 6749 sections 4.1.3 and 6).
+// serveToken is the token endpoint (RFC 6749 sections 4.1.3, 4.4 and 6).
 func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	form, client, refusal := p.clientRequest(r)
 	if refusal != nil {
 		p.refuseClient(w, r, refusal)
+		return
+	}
+	if form.Get("grant_type") == "client_credentials" {
+		answer, refusal := p.clientCredentials(client)
+		if refusal != nil {
+			p.refuseClient(w, r, refusal)
+			return
+		}
+		writeJSON(w, http.StatusOK, answer)
 		return
 	}
 	var issue issue
@@ -27,7 +35,7 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	case "":
 		refusal = refuse("invalid_request", "grant_type is missing")
 	default:
-		refusal = refuse("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
+		refusal = refuse("unsupported_grant_type", "grant_type must be authorization_code, refresh_token or client_credentials")
 	}
 	if refusal != nil {
 		p.refuseClient(w, r, refusal)
@@ -47,6 +55,7 @@ type issue struct {
 	scopes       []string
 	nonce        string
 	refreshToken string // new; "" for none
+	noIDToken    bool
 	now          time.Time
 }
 
@@ -93,8 +102,7 @@ func (p *Provider) exchangeCode(form url.Values, client *Client) (issue, *oauthE
 		authTime: c.session.authTime,
 		acr:      c.session.acr,
 	}
-	c.grant.refreshes = p.options.RefreshTokens == RefreshAlways ||
-		p.options.RefreshTokens == RefreshWithOffline && slices.Contains(c.grant.scopes, "offline_access")
+	c.grant.refreshes = p.options.Shape.refreshes(p.options.RefreshTokens, c.request)
 	p.state.grants[c.grant.id] = c.grant
 	p.state.countsOf(person.Subject).Logins++
 	granted := issue{family: c.grant, person: person, scopes: c.grant.scopes, nonce: c.grant.nonce, now: now}
@@ -119,10 +127,10 @@ func (p *Provider) refresh(form url.Values, client *Client) (issue, *oauthError)
 	if generation != g.generation {
 		g.revoked = true
 		p.state.countsOf(g.subject).RefreshReuses++
-		return issue{}, refuse("invalid_grant", "this refresh token was used before")
+		return issue{}, refuse(p.options.Shape.reuse(), "this refresh token was used before")
 	}
 	if g.revoked || !g.expires.IsZero() && now.After(g.expires) {
-		return issue{}, refuse("invalid_grant", "this grant has ended")
+		return issue{}, refuse(p.options.Shape.reuse(), "this grant has ended")
 	}
 	scopes := g.scopes
 	if form.Has("scope") {
@@ -138,7 +146,7 @@ func (p *Provider) refresh(form url.Values, client *Client) (issue, *oauthError)
 		return issue{}, refuse("invalid_grant", "this person is gone")
 	}
 	p.state.countsOf(g.subject).Refreshes++
-	granted := issue{family: g, person: person, scopes: scopes, now: now}
+	granted := issue{family: g, person: person, scopes: scopes, now: now, noIDToken: p.options.Shape.NoIDTokenOnRefresh}
 	if !p.options.NoRotation {
 		g.generation++
 		p.renewRefreshToken(g, now)
@@ -173,43 +181,6 @@ func (p *Provider) clientRequest(r *http.Request) (url.Values, *Client, *oauthEr
 	}
 	client, refusal := p.authenticate(r, form)
 	return form, client, refusal
-}
-
-// authenticate finds who asks, by exactly one method (RFC 6749 section 2.3).
-func (p *Provider) authenticate(r *http.Request, form url.Values) (*Client, *oauthError) {
-	id, secret, method := form.Get("client_id"), form.Get("client_secret"), "none"
-	if form.Has("client_secret") {
-		method = "client_secret_post"
-	}
-	if r.Header.Get("Authorization") != "" {
-		if form.Has("client_secret") {
-			return nil, refuse("invalid_request", "the client authenticates in two ways")
-		}
-		user, password, ok := r.BasicAuth()
-		name, nameErr := url.QueryUnescape(user)
-		word, wordErr := url.QueryUnescape(password)
-		if !ok || nameErr != nil || wordErr != nil {
-			return nil, refuse("invalid_client", "the Authorization header cannot be read")
-		}
-		if id != "" && id != name {
-			return nil, refuse("invalid_request", "client_id is not who authenticates")
-		}
-		id, secret, method = name, word, "client_secret_basic"
-	}
-	client := p.client(id)
-	switch {
-	case client == nil:
-		return nil, refuse("invalid_client", "no such client is registered")
-	case client.Secret == "" && method != "none":
-		return nil, refuse("invalid_client", "this client is public and has no secret")
-	case client.Secret == "":
-		return client, nil
-	case method == "none" || client.AuthMethod != "" && client.AuthMethod != method:
-		return nil, refuse("invalid_client", "this client has to authenticate as registered")
-	case subtle.ConstantTimeCompare([]byte(client.Secret), []byte(secret)) != 1:
-		return nil, refuse("invalid_client", "the secret is wrong")
-	}
-	return client, nil
 }
 
 // refuseClient answers a client's request with an error (RFC 6749 section 5.2).

@@ -15,7 +15,7 @@ func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "An access token is needed.", http.StatusUnauthorized)
 		return
 	}
-	person, scopes, good := p.personOf(token)
+	person, client, scopes, good := p.personOf(token)
 	if !good {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="idptest", error="invalid_token"`)
 		http.Error(w, "This access token is not good.", http.StatusUnauthorized)
@@ -23,20 +23,21 @@ func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 	}
 	claims := map[string]any{}
 	if p.options.ClaimsIn != ClaimsInIDToken {
-		claims = personClaims(person, scopes)
+		shape := &p.options.Shape
+		claims = shape.about(shape.Userinfo, personClaims(person, scopes), person, client, scopes)
 	}
 	claims["sub"] = person.Subject
 	edit(&p.hooks, &p.hooks.userinfo, claims)
 	writeJSON(w, http.StatusOK, claims)
 }
 
-func (p *Provider) personOf(token string) (Person, []string, bool) {
+func (p *Provider) personOf(token string) (Person, *Client, []string, bool) {
 	p.state.mu.Lock()
 	defer p.state.mu.Unlock()
 	t := p.state.access[sha256.Sum256([]byte(token))]
 	if t == nil || t.revoked || t.grant.revoked || p.options.Now().After(t.expires) {
-		return Person{}, nil, false
+		return Person{}, nil, nil, false
 	}
 	person, known := p.state.person(t.grant.subject)
-	return person, t.scopes, known
+	return person, t.grant.client, t.scopes, known
 }

@@ -27,6 +27,7 @@ const (
 	SignOut             Kind = "sign_out"             // 200 on GET /logout: asks, and posts to Action
 	SignedOut           Kind = "signed_out"           // 200 after a logout; Action signs in again
 	NotAllowed          Kind = "not_allowed"          // 403: signed in, but may not pass; Action signs in as someone else, SignOut posts
+	StepUp              Kind = "step_up"              // 403: the provider did not give the login that a rule asks for; Action tries again
 	AccessDenied        Kind = "access_denied"        // 403: the provider answered access_denied; Action tries again
 	StartAgain          Kind = "start_again"          // 400: the login expired or, with Cookie, its cookie did not come back
 	BadRequest          Kind = "bad_request"          // 400: the callback's state is absent or unreadable
@@ -53,6 +54,7 @@ var appearances = map[Kind]appearance{
 	SignOut:             {"leave", true},
 	SignedOut:           {"done", false},
 	NotAllowed:          {"lock", false},
+	StepUp:              {"lock", false},
 	AccessDenied:        {"lock", false},
 	StartAgain:          {"again", false},
 	BadRequest:          {"again", false},

@@ -14,7 +14,9 @@ import (
 // newGate makes a gate to an address, behind which the handler answers.
 func newGate(t *testing.T, address string, handler http.HandlerFunc) (g *gate, failed chan error) {
 	failed = make(chan error, 1)
-	g = &gate{failed: failed, listen: func() (*listener, error) { return newListener(address, "", "", handler) }}
+	g = &gate{failed: failed, listen: func() (*listener, error) {
+		return newListener(func() ([]net.Listener, error) { return openAddress(address) }, "", "", handler)
+	}}
 	t.Cleanup(func() { g.shutDown(context.Background()) })
 	return g, failed
 }

@@ -23,8 +23,8 @@ const (
 	maxHeaderBytes    = 60 << 10 // net/http adds 4 KiB
 )
 
-// newListener opens address, host:port or unix:/path, so that errors show before anything runs.
-func newListener(address, certFile, keyFile string, handler http.Handler) (*listener, error) {
+// openAddress listens on address, host:port or unix:/path.
+func openAddress(address string) ([]net.Listener, error) {
 	network := "tcp"
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
@@ -36,6 +36,11 @@ func newListener(address, certFile, keyFile string, handler http.Handler) (*list
 	if err != nil {
 		return nil, err
 	}
+	return []net.Listener{l}, nil
+}
+
+// newListener serves handler on what open returns, with TLS where there is a certificate.
+func newListener(open func() ([]net.Listener, error), certFile, keyFile string, handler http.Handler) (*listener, error) {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -46,16 +51,26 @@ func newListener(address, certFile, keyFile string, handler http.Handler) (*list
 		// What net/http says of clients that break off is nobody's news, and may quote them.
 		ErrorLog: stdlog.New(io.Discard, "", 0),
 	}
-	if certFile == "" {
-		return &listener{server, func() error { return server.Serve(l) }}, nil
+	serve := server.Serve
+	if certFile != "" {
+		certificates := &certificates{certFile: certFile, keyFile: keyFile}
+		if _, err := certificates.get(nil); err != nil {
+			return nil, err
+		}
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.get}
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
 	}
-	certificates := &certificates{certFile: certFile, keyFile: keyFile}
-	if _, err := certificates.get(nil); err != nil {
-		l.Close()
+	sources, err := open()
+	if err != nil {
 		return nil, err
 	}
-	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.get}
-	return &listener{server, func() error { return server.ServeTLS(l, "", "") }}, nil
+	return &listener{server, func() error {
+		ended := make(chan error, len(sources))
+		for _, l := range sources {
+			go func() { ended <- serve(l) }()
+		}
+		return <-ended
+	}}, nil
 }
 
 // removeStaleSocket removes a socket that a killed process left behind. One that somebody serves stays, and

@@ -48,7 +48,7 @@ type online struct {
 }
 
 // checks are what an online check looks at, in this order: each may use what those before it have found.
-var checks = []func(context.Context, *online) []finding{checkStore, checkReplicas, checkProvider, checkGateway}
+var checks = []func(context.Context, *online) []finding{checkStore, checkReplicas, checkProvider, checkBearer, checkGateway}
 
 // checkOnline runs the checks and prints what they find as they go. A warning or a problem is exit status 1.
 func checkOnline(ctx context.Context, out io.Writer, config *authsvc.Config, via *url.URL) error {

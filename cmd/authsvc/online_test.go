@@ -159,7 +159,7 @@ func TestCheckOnlineProvider(t *testing.T) {
 		"no keys": {func(p *idptest.Provider) {
 			p.EditJWKS(func(document map[string]any) { document["keys"] = []any{} })
 		}, []string{"problem  provider: "}},
-		"broken": {func(p *idptest.Provider) { p.Intercept(idptest.Discovery, idptest.Status(500)) }, []string{"problem  provider: discovery: 500 "}},
+		"broken": {func(p *idptest.Provider) { p.Intercept(idptest.Discovery, idptest.Status(500)) }, []string{"problem  provider: discovery: the answer's status is 500"}},
 		"a clock that is ahead": {dated(4 * time.Minute), []string{"", "",
 			"problem  provider clock: differs by 4m0s from the one by which sessions are measured; beyond 1m0s logins fail"}},
 		"a clock that is a little behind": {dated(-40 * time.Second), []string{"", "", "warning  provider clock: differs by 40s from "}},
@@ -176,6 +176,39 @@ func TestCheckOnlineProvider(t *testing.T) {
 			provider := startProvider(t)
 			row.prepare(provider)
 			expectOnline(t, "", variables("AUTHSVC_OIDC_ISSUER="+provider.Issuer()), append([]string{"skipped  redis: "}, row.want...)...)
+		})
+	}
+}
+
+func TestCheckOnlineBearer(t *testing.T) {
+	const secret = "hush-canary"
+	provider := startProvider(t)
+	issuer := idptest.Start(t, idptest.Options{Clients: []idptest.Client{{ID: "gate", Secret: secret}}})
+	entry := func(address, secret string) string {
+		return `{"issuer":"` + issuer.Issuer() + `","audiences":["api"],"introspection_url":"` + address + `","client_id":"gate","client_secret":"` + secret + `"}`
+	}
+	own := `{"issuer":"` + provider.Issuer() + `","audiences":["api"]}`
+	asked := issuer.URL(idptest.Introspection)
+	for name, row := range map[string]struct {
+		bearer  string
+		prepare func(*idptest.Provider)
+		want    []string
+	}{
+		"keys":          {`[` + own + `]`, nil, []string{"ok       bearer: " + provider.Issuer() + ": 1 keys, for RS256"}},
+		"introspection": {`[` + own + `,` + entry(asked, secret) + `]`, nil, []string{"", "ok       bearer: " + issuer.Issuer() + ": 1 keys, for RS256; it tells of opaque tokens"}},
+		"wrong secret":  {`[` + entry(asked, "hush") + `]`, nil, []string{"problem  bearer: " + issuer.Issuer() + ": introspection: the answer's status is 401; check the client, "}},
+		"anything is active": {`[` + entry(asked, secret) + `]`, func(p *idptest.Provider) {
+			p.EditIntrospection(func(answer map[string]any) { answer["active"] = true })
+		}, []string{"problem  bearer: " + issuer.Issuer() + ": introspection calls a token active that nobody has"}},
+		"down": {`[` + entry(asked, secret) + `]`, func(p *idptest.Provider) { p.Intercept(idptest.Discovery, idptest.Status(502)) },
+			[]string{"problem  bearer: " + issuer.Issuer() + ": discovery: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			issuer.BeHonest()
+			if row.prepare != nil {
+				row.prepare(issuer)
+			}
+			expectOnline(t, "", variables("AUTHSVC_OIDC_ISSUER="+provider.Issuer(), "AUTHSVC_BEARER="+row.bearer), append([]string{"skipped  redis: ", "", "", ""}, row.want...)...)
 		})
 	}
 }

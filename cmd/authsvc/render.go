@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +15,7 @@ import (
 
 func newRenderCommand(s *settings) *cobra.Command {
 	var site nginx.Site
+	var output string
 	command := &cobra.Command{
 		Use:   "render",
 		Short: "Print the nginx configuration of a protected site",
@@ -35,8 +39,11 @@ to the application, without a verdict and without identity headers. The file say
 --allowed-group, --allowed-email and --allowed-email-domain narrow who may pass at this site, each further;
 whoever else is signed in gets 403.
 
-WebSocket works in every form. An https public_url without --certificate renders plain HTTP on port 80, which is
-right where TLS ends in front of nginx.`,
+WebSocket works in every form. An https public_url without --certificate renders plain HTTP on port 80, and takes
+it that TLS ends in front of nginx: visitors came by https, whatever nginx sees (--behind-tls).
+
+Replicas with tls.cert_file are --replica https://host:port, with --replica-ca: nginx then makes sure that it
+is they who answer. On one machine unix:/run/authsvc/authsvc.sock needs no TLS.`,
 		Example: `  # an application, and the login at the same host
   authsvc nginx render --server-name app.example.com --upstream 127.0.0.1:3000 \
     --replica 127.0.0.1:4180 --replica 10.0.0.2:4180 > /etc/nginx/conf.d/app.conf
@@ -44,6 +51,12 @@ right where TLS ends in front of nginx.`,
   # the same from the configuration, with TLS
   authsvc nginx render --config /etc/authsvc.yaml --upstream unix:/run/app.sock \
     --certificate /etc/ssl/app.pem --certificate-key /etc/ssl/app.key
+
+  # replicas on other machines, over TLS, and a way from port 80
+  authsvc nginx render --config /etc/authsvc.yaml --upstream 127.0.0.1:3000 \
+    --replica https://auth1.internal:4180 --replica https://auth2.internal:4180 \
+    --replica-ca /etc/ssl/internal.pem --replica-name auth.internal \
+    --certificate /etc/ssl/app.pem --certificate-key /etc/ssl/app.key --redirect-http 80
 
   # a login host, and one of the applications that share it
   authsvc nginx render --config /etc/authsvc.yaml --login-only > /etc/nginx/conf.d/login.conf
@@ -58,14 +71,24 @@ right where TLS ends in front of nginx.`,
   authsvc nginx render --config /etc/authsvc.yaml --upstream 127.0.0.1:3000 --micro-cache 1s --cors-preflight`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return renderSite(c.OutOrStdout(), c.ErrOrStderr(), s, site)
+			var text bytes.Buffer
+			if err := renderSite(&text, c.ErrOrStderr(), s, site); err != nil {
+				return err
+			}
+			if output != "" {
+				return replaceFile(output, text.Bytes())
+			}
+			_, err := c.OutOrStdout().Write(text.Bytes())
+			return err
 		},
 	}
 	flags := command.Flags()
 	flags.StringVar(&site.ServerName, "server-name", "", "host that browsers ask for")
 	flags.StringSliceVar(&site.Listen, "listen", nil, "address that nginx listens on (default the port of public_url, else 80, with a certificate 443)")
 	flags.StringSliceVar(&site.Upstreams, "upstream", nil, "address of the application, host:port or unix:/path; may be repeated")
-	flags.StringSliceVar(&site.Replicas, "replica", nil, "address of an authsvc replica; may be repeated")
+	flags.StringSliceVar(&site.Replicas, "replica", nil, "address of an authsvc replica, host:port, unix:/path or https://host:port; may be repeated")
+	flags.StringVar(&site.ReplicaCA, "replica-ca", "", "PEM file with the roots of the replicas' certificates, where they speak TLS")
+	flags.StringVar(&site.ReplicaName, "replica-name", "", "host name in the replicas' certificates (default the one that their addresses have in common)")
 	flags.StringVar(&site.Prefix, "prefix", "", "path of public_url, such as /oauth2")
 	flags.StringVar(&site.LoginURL, "login-url", "", "public_url, where the login is at another host than the application")
 	flags.BoolVar(&site.LoginOnly, "login-only", false, "the host of the login alone, for applications at other hosts")
@@ -76,6 +99,9 @@ right where TLS ends in front of nginx.`,
 	flags.StringSliceVar(&site.AllowedEmailDomains, "allowed-email-domain", nil, "let in only verified addresses of this domain, or with .example.com of those below it; may be repeated")
 	flags.StringVar(&site.Certificate, "certificate", "", "PEM file with the certificate; turns TLS on")
 	flags.StringVar(&site.CertificateKey, "certificate-key", "", "PEM file with its key")
+	flags.BoolVar(&site.BehindTLS, "behind-tls", false, "TLS ends in front of nginx (default with an https public_url and no --certificate)")
+	flags.StringVar(&output, "output", "", "file to write, all at once or not at all; standard output without it")
+	flags.StringSliceVar(&site.RedirectHTTP, "redirect-http", nil, "address or port on which plain HTTP is sent on to TLS, such as 80; may be repeated")
 	flags.DurationVar(&site.CheckTimeout, "check-timeout", 0, "how long nginx waits for a verdict (default 3s)")
 	flags.DurationVar(&site.MicroCache, "micro-cache", 0, "how long nginx keeps a verdict that lets someone in: 1s to 5s; a logout elsewhere is late by it")
 	flags.StringVar(&site.MicroCachePath, "micro-cache-path", "", "folder for these verdicts, best in memory (default one in /run)")
@@ -107,12 +133,28 @@ func renderSite(stdout, stderr io.Writer, s *settings, site nginx.Site) error {
 	return nginx.Render(stdout, site)
 }
 
+// replaceFile writes a file that others read, who find the old text or the new one. nginx may be another user.
+func replaceFile(name string, text []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(name), ".render-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // there is none where it has become name
+	_, err = file.Write(text)
+	if err := errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), name)
+}
+
 // siteFlags names the flag of each field of a site.
 var siteFlags = map[string]string{
 	"ServerName": "--server-name", "Listen": "--listen", "Upstreams": "--upstream", "Replicas": "--replica",
 	"Prefix": "--prefix", "LoginURL": "--login-url", "CookieName": "--cookie-name", "Headers": "--header",
 	"CheckTimeout": "--check-timeout", "Certificate": "--certificate", "CertificateKey": "--certificate-key",
+	"BehindTLS":     "--behind-tls",
 	"AllowedGroups": "--allowed-group", "AllowedEmails": "--allowed-email", "AllowedEmailDomains": "--allowed-email-domain",
+	"ReplicaCA": "--replica-ca", "ReplicaName": "--replica-name", "RedirectHTTP": "--redirect-http",
 	"MicroCache": "--micro-cache", "MicroCachePath": "--micro-cache-path", "CORSPreflight": "--cors-preflight",
 }
 

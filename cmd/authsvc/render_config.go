@@ -43,6 +43,7 @@ func fillSite(site *nginx.Site, config *authsvc.Config) (problems, warnings []er
 	if port := public.Port(); site.Listen == nil && port != "" && endsHere {
 		site.Listen = []string{port}
 	}
+	site.BehindTLS = site.BehindTLS || public.Scheme == "https" && site.Certificate == ""
 	if site.Prefix == "" && site.LoginURL == "" {
 		site.Prefix = public.EscapedPath()
 	}
@@ -54,11 +55,12 @@ func fillSite(site *nginx.Site, config *authsvc.Config) (problems, warnings []er
 	}
 	site.NoRules = len(config.Rules) == 0 && len(config.Sites) == 0
 	if site.Replicas == nil {
-		if config.TLS.CertFile != "" {
-			problems = append(problems, usageError("tls.cert_file: replicas over TLS cannot be rendered yet; remove it "+
-				"(on one machine, listen on unix:/run/authsvc.sock), or give --replica with the address of a plain listener"))
+		if config.Listen != listenSystemd { // only the socket unit knows the address
+			site.Replicas = []string{reachable(config.Listen)}
+			if config.TLS.CertFile != "" {
+				site.Replicas[0] = "https://" + site.Replicas[0]
+			}
 		}
-		site.Replicas = []string{reachable(config.Listen)}
 	}
 	return problems, warnings, nil
 }

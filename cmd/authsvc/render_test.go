@@ -34,8 +34,10 @@ func TestRenderTakesTheConfiguration(t *testing.T) {
 		"flags win":                {" --server-name a.example --prefix /b --replica 10.0.0.1:1", variables(), []string{"server_name a.example;", "location = /b/auth {", "server 10.0.0.1:1 max_fails=1 fail_timeout=1s;"}},
 		"certificate":              {certificateFlags, variables(), []string{"listen 443 ssl;"}},
 		"port and certificate":     {certificateFlags, variables("AUTHSVC_PUBLIC_URL=https://app.example.com:8443"), []string{"listen 8443 ssl;"}},
-		"port, TLS ends elsewhere": {"", variables("AUTHSVC_PUBLIC_URL=https://app.example.com:8443"), []string{"listen 80;"}},
-		"port of http":             {"", variables("AUTHSVC_PUBLIC_URL=http://app.example.com:8080"), []string{"listen 8080;"}},
+		"port, TLS ends elsewhere": {"", variables("AUTHSVC_PUBLIC_URL=https://app.example.com:8443"), []string{"listen 80;", "proxy_set_header X-Original-URL https://$authsvc_host$request_uri;"}},
+		"port of http":             {"", variables("AUTHSVC_PUBLIC_URL=http://app.example.com:8080"), []string{"listen 8080;", "proxy_set_header X-Original-URL $scheme://$authsvc_host$request_uri;"}},
+		"TLS ends elsewhere, flag": {" --server-name a.example --replica 10.0.0.1:1 --behind-tls", nil, []string{"proxy_set_header X-Forwarded-Proto https;"}},
+		"TLS ends here":            {certificateFlags, variables(), []string{"proxy_set_header X-Forwarded-Proto $scheme;"}},
 		"port, but --listen":       {" --listen 9443" + certificateFlags, variables("AUTHSVC_PUBLIC_URL=https://app.example.com:8443"), []string{"listen 9443 ssl;"}},
 
 		"every address of IPv4":     {"", variables("AUTHSVC_LISTEN=0.0.0.0:4182"), []string{"server 127.0.0.1:4182 max_fails=1 fail_timeout=1s;"}},
@@ -76,7 +78,9 @@ func TestRenderRefuses(t *testing.T) {
 		"nothing known":     {"nginx render", nil, "--server-name: "},
 		"bad configuration": {render, variables("AUTHSVC_LISTEN=nowhere"), "AUTHSVC_LISTEN: "},
 		"any port":          {render, variables("AUTHSVC_LISTEN=127.0.0.1:0"), `--replica: "127.0.0.1:0"; `},
-		"replica over TLS":  {render, overTLS, "tls.cert_file: replicas over TLS cannot be rendered yet; "},
+		"systemd":           {render, variables("AUTHSVC_LISTEN=systemd"), "--replica: give at least one "},
+		"TLS in two places": {render + certificateFlags + " --behind-tls", variables(), "--behind-tls: "},
+		"replica over TLS":  {render, overTLS, "--replica-ca: give the PEM file "},
 	} {
 		got := call(t, row.args, row.environ...)
 		if got.code != 2 || got.stdout != "" || !strings.HasPrefix(got.stderr, row.want) {
@@ -85,6 +89,33 @@ func TestRenderRefuses(t *testing.T) {
 	}
 	if got := call(t, render+" --replica 127.0.0.1:4182", overTLS...); got.code != 0 {
 		t.Errorf("a plain listener beside the one with TLS: got %+v", got)
+	}
+	got := call(t, render+" --replica-ca /etc/ssl/internal.pem --replica-name auth.internal", overTLS...)
+	if got.code != 0 || !strings.Contains(got.stdout, "proxy_pass https://") || !strings.Contains(got.stdout, "proxy_ssl_name auth.internal;") {
+		t.Errorf("a replica over TLS: got %+v", got)
+	}
+}
+
+// TestRenderToAFile: who reads the file finds the whole of it, or what was there before.
+func TestRenderToAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "site.conf")
+	printed := call(t, "nginx render --upstream 127.0.0.1:3000", variables()...)
+	got := call(t, "nginx render --upstream 127.0.0.1:3000 --output "+file, variables()...)
+	text, err := os.ReadFile(file)
+	if got.code != 0 || got.stdout != "" || err != nil || string(text) != printed.stdout {
+		t.Errorf("%+v, %v:\n%s", got, err, text)
+	}
+	if got := call(t, "nginx render --upstream 127.0.0.1 --output "+file, variables()...); got.code != 2 {
+		t.Errorf("an application without a port: %+v", got)
+	}
+	if got := call(t, "nginx render --upstream 127.0.0.1:3000 --output "+filepath.Join(file, "site.conf"), variables()...); got.code != 1 || !strings.Contains(got.stderr, file) {
+		t.Errorf("a folder that is a file: %+v", got)
+	}
+	if after, err := os.ReadFile(file); err != nil || string(after) != printed.stdout {
+		t.Errorf("what was there is gone: %v", err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(file)); err != nil || len(left) != 1 {
+		t.Errorf("%v is left, %v", left, err)
 	}
 }
 
@@ -167,7 +198,7 @@ func TestRenderTellsEverything(t *testing.T) {
 			"--server-name: ", "--replica: ", "--upstream: ", "--login-url: ", "--micro-cache: ", "--cors-preflight: "}},
 		"configuration and flags": {" --upstream x --micro-cache 9s", variables("AUTHSVC_LISTEN=nowhere"), []string{"--upstream: ", "--micro-cache: ", "AUTHSVC_LISTEN: "}},
 		"beyond the domain": {" --server-name wiki.example.org", central("AUTHSVC_TLS_CERT_FILE="+certFile, "AUTHSVC_TLS_KEY_FILE="+keyFile), []string{
-			`--server-name: "wiki.example.org"; `, "tls.cert_file: ", "--upstream: "}},
+			`--server-name: "wiki.example.org"; `, "--upstream: ", "--replica-ca: ", "--replica-name: "}},
 		"the domain's look-alike": {" --server-name wikiexample.com --upstream 127.0.0.1:3000", central(), []string{"--server-name: "}},
 		"no domain":               {" --server-name wiki.example.com --upstream 127.0.0.1:3000 --login-url https://app.example.com", variables(), []string{"cookie.domain: "}},
 		"login host elsewhere":    {" --login-only --server-name wiki.example.com", central(), []string{"--server-name: "}},

@@ -5,15 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/mattn/go-isatty"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -93,13 +94,23 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, 3) // the admin listener's end, the public one's, and that it could not be opened
+	failed := make(chan error, 4) // the admin listener's end, the public one's, and that it could not be opened, or refused
+	sources := func() ([]net.Listener, error) { return openAddress(config.Listen) }
 	public := &gate{failed: failed, listen: func() (*listener, error) {
-		return newListener(config.Listen, config.TLS.CertFile, config.TLS.KeyFile, service.Handler())
+		return newListener(sources, config.TLS.CertFile, config.TLS.KeyFile, service.Handler())
 	}}
+	if inherited := inheritedSockets(); config.Listen == listenSystemd {
+		if err := inherited.check(); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		sources, public.turnAway = inherited.listeners, inherited.turnAway
+	} else if len(inherited) > 0 {
+		log.Warn().Msg("systemd passed a socket that nobody serves; write listen: systemd, or stop the socket unit")
+	}
 	var admin *listener
 	if config.AdminListen != "" {
-		if admin, err = newListener(config.AdminListen, "", "", service.AdminHandler()); err != nil {
+		address := func() ([]net.Listener, error) { return openAddress(config.AdminListen) }
+		if admin, err = newListener(address, "", "", service.AdminHandler()); err != nil {
 			return fmt.Errorf("admin_listen: %w", err)
 		}
 	}
@@ -116,6 +127,13 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	if admin != nil {
 		running.Go(func() { failed <- admin.Serve() })
 	}
+	notify(log, "STATUS=asking the other replicas; takes no requests until they agree (authsvc replicas tells)")
+	arrival := time.AfterFunc(queueTime, func() {
+		if err := public.refuse(); err != nil {
+			failed <- fmt.Errorf("listen: %w", err)
+		}
+	})
+	defer arrival.Stop()
 	running.Go(func() {
 		service.Join(background, func(open bool) {
 			if !open {
@@ -124,6 +142,7 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 				if err := public.close(closing); err != nil {
 					log.Warn().Err(err).Msg("requests were broken off")
 				}
+				notify(log, "STATUS=takes no requests: differs from other replicas (authsvc replicas tells)")
 				return
 			}
 			if err := public.open(); err != nil {
@@ -132,6 +151,7 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 			}
 			log.Info().Str("version", readBuild().version).Str("listen", config.Listen).Str("admin_listen", config.AdminListen).
 				Str("public_url", config.PublicURL).Stringer("store", config.Store.URL).Msg("serving")
+			notify(log, daemon.SdNotifyReady+"\nSTATUS=takes requests")
 		})
 	})
 
@@ -139,6 +159,7 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	case err = <-failed:
 	case <-ctx.Done():
 		log.Info().Dur("delay", config.Shutdown.Delay).Msg("draining")
+		notify(log, daemon.SdNotifyStopping+"\nSTATUS=draining")
 		service.Drain()
 		select {
 		case err = <-failed:
@@ -179,9 +200,9 @@ func followSecrets(ctx context.Context, s *settings, current *atomic.Pointer[aut
 		switch {
 		case err != nil:
 			seen = nil
-		case sameSecrets(config, current.Load()):
+		case config.SameSecrets(current.Load()):
 			seen, complaint = nil, ""
-		case seen == nil || !sameSecrets(config, seen):
+		case seen == nil || !config.SameSecrets(seen):
 			seen = config
 		default:
 			if err = replaceSecrets(ctx, config, current, service, log); err == nil {
@@ -206,21 +227,19 @@ func followSecrets(ctx context.Context, s *settings, current *atomic.Pointer[aut
 // replaceSecrets puts the secrets of a configuration to use, and nothing else of it: every other change takes a restart. Where it is too early
 // for the cookie secrets, the others need not wait.
 func replaceSecrets(ctx context.Context, config *authsvc.Config, current *atomic.Pointer[authsvc.Config], service *authsvc.Service, log zerolog.Logger) error {
-	next := *current.Load()
-	next.OIDC.ClientSecret, next.Cookie.Secret = config.OIDC.ClientSecret, config.Cookie.Secret
-	next.Store.Password, next.AdminToken = config.Store.Password, config.AdminToken
-	refused := service.ReplaceSecrets(ctx, &next)
+	next := current.Load().WithSecretsOf(config)
+	refused := service.ReplaceSecrets(ctx, next)
 	if early, _ := tooEarly(refused); early {
-		if next.Cookie.Secret = current.Load().Cookie.Secret; sameSecrets(&next, current.Load()) {
+		if next.Cookie.Secret = current.Load().Cookie.Secret; next.SameSecrets(current.Load()) {
 			return refused
 		}
-		if err := service.ReplaceSecrets(ctx, &next); err != nil {
+		if err := service.ReplaceSecrets(ctx, next); err != nil {
 			return errors.Join(refused, err)
 		}
 	} else if refused != nil {
 		return refused
 	}
-	current.Store(&next)
+	current.Store(next)
 	log.Info().Msg("secrets replaced")
 	return refused
 }
@@ -238,11 +257,6 @@ func tooEarly(err error) (early bool, news string) {
 		return false, ""
 	}
 	return false, err.Error()
-}
-
-func sameSecrets(a, b *authsvc.Config) bool {
-	return a.OIDC.ClientSecret == b.OIDC.ClientSecret && slices.Equal(a.Cookie.Secret, b.Cookie.Secret) &&
-		a.Store.Password == b.Store.Password && a.AdminToken == b.AdminToken
 }
 
 // listener is an HTTP server on one address.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -38,10 +39,22 @@ Exit code 0: done. 1: it could not be done, or nobody can tell whether it was.`,
 
 // desk is what a command about sessions works with.
 type desk struct {
-	*session.Manager
-	issuer   string
+	sites    []site // the main one first
 	store    backend
 	replicas authsvc.Comparison // how the configuration stands to those that run
+}
+
+// site is one of the sites whose sessions are looked at.
+type site struct {
+	*session.Manager
+	address string // its public_url
+	issuers []string
+}
+
+// listed is a session, and which site it is of; "" where there is but one.
+type listed struct {
+	session.Listed
+	site string
 }
 
 // atDesk runs a command with the store of the configuration.
@@ -58,7 +71,7 @@ func (s *settings) atDesk(ctx context.Context, work func(desk) error) error {
 		return err
 	}
 	defer store.Close()
-	manager, err := authsvc.NewManager(config, store)
+	managers, err := authsvc.NewManagers(config, store)
 	if err != nil {
 		return err
 	}
@@ -69,7 +82,7 @@ func (s *settings) atDesk(ctx context.Context, work func(desk) error) error {
 		replicas, err = authsvc.Compare(ctx, config, store)
 	}
 	if err == nil {
-		err = work(desk{manager, config.OIDC.Issuer, store, replicas})
+		err = work(desk{sitesOf(config, managers), store, replicas})
 	}
 	switch cause := redisstore.Cause(err); {
 	case cause == "permission":
@@ -80,9 +93,67 @@ func (s *settings) atDesk(ctx context.Context, work func(desk) error) error {
 	return err
 }
 
-// userOf is the group of a user's sessions.
-func (d desk) userOf(subject string) session.Group {
-	return session.Group{Kind: session.KindUser, Issuer: d.issuer, Value: subject}
+func sitesOf(config *authsvc.Config, managers []*session.Manager) []site {
+	sites := []site{{managers[0], config.PublicURL, issuersOf(config)}}
+	for i, other := range config.Sites {
+		sites = append(sites, site{managers[i+1], other.PublicURL, issuersOf(other.Config)})
+	}
+	return sites
+}
+
+func issuersOf(config *authsvc.Config) (issuers []string) {
+	for _, p := range config.ProviderList() {
+		issuers = append(issuers, p.Issuer)
+	}
+	return issuers
+}
+
+// groups are those of a user's sessions: one for each provider of the site, whose subjects are people of its own.
+func (s site) groups(subject string) (groups []session.Group) {
+	for _, issuer := range s.issuers {
+		groups = append(groups, session.Group{Kind: session.KindUser, Issuer: issuer, Value: subject})
+	}
+	return groups
+}
+
+// all goes through the sessions of all sites, or those of one user.
+func (d desk) all(ctx context.Context, subject string, byUser bool) iter.Seq2[listed, error] {
+	return func(yield func(listed, error) bool) {
+		for _, site := range d.sites {
+			lists := []iter.Seq2[session.Listed, error]{site.All(ctx)}
+			if byUser {
+				lists = nil
+				for _, group := range site.groups(subject) {
+					lists = append(lists, site.Group(ctx, group))
+				}
+			}
+			for _, list := range lists {
+				for found, err := range list {
+					if !yield(d.named(found, site), err) || err != nil {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+func (d desk) named(found session.Listed, site site) listed {
+	if len(d.sites) == 1 {
+		return listed{found, ""}
+	}
+	return listed{found, site.address}
+}
+
+// find returns the session of an ID, of whatever site. Errors: session.ErrNotFound; any other means that nobody can tell.
+func (d desk) find(ctx context.Context, id session.ID) (listed, error) {
+	for _, site := range d.sites {
+		found, err := site.Find(ctx, id)
+		if !errors.Is(err, session.ErrNotFound) {
+			return d.named(found, site), err
+		}
+	}
+	return listed{}, session.ErrNotFound
 }
 
 func newListCommand(s *settings, asJSON *bool) *cobra.Command {
@@ -91,7 +162,7 @@ func newListCommand(s *settings, asJSON *bool) *cobra.Command {
 		Use:   "list",
 		Short: "List sessions",
 		Long: `Lists the sessions that live: all in no order, or with --user those of one user, the newest first. What the login told is shown: who,
-when, from where. "Last seen" is at most a tenth of session.idle_timeout too early.
+when, from where, and where there are several sites, at which. "Last seen" is at most a tenth of session.idle_timeout too early.
 
 With --json it writes an array, one session a line. An array that is not closed was broken off.`,
 		Example: `  authsvc sessions list
@@ -101,20 +172,16 @@ With --json it writes an array, one session a line. An array that is not closed 
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.atDesk(c.Context(), func(d desk) error {
 				warnOfDifferences(c.ErrOrStderr(), d.replicas)
-				sessions := d.All(c.Context())
-				if c.Flags().Changed("user") {
-					sessions = d.Group(c.Context(), d.userOf(subject))
-				}
 				// Lines that people read as they come need nothing else to tell that work goes on.
 				told := newProgress(c.ErrOrStderr(), "sessions listed", !isTerminal(c.OutOrStdout()))
 				defer told.done()
 				out := bufio.NewWriter(c.OutOrStdout())
-				write := newTable(out, isTerminal(c.OutOrStdout()), d.store.Now())
+				write := newTable(out, isTerminal(c.OutOrStdout()), d.store.Now(), len(d.sites) > 1)
 				if *asJSON {
 					write = newArray(out)
 				}
 				count := 0
-				for listed, err := range sessions {
+				for listed, err := range d.all(c.Context(), subject, c.Flags().Changed("user")) {
 					if err != nil {
 						return errors.Join(out.Flush(), err)
 					}
@@ -150,7 +217,7 @@ searched.`,
 			}
 			return s.atDesk(c.Context(), func(d desk) error {
 				warnOfDifferences(c.ErrOrStderr(), d.replicas)
-				listed, err := d.Find(c.Context(), id)
+				listed, err := d.find(c.Context(), id)
 				if errors.Is(err, session.ErrNotFound) {
 					return unknownSession(id)
 				}

@@ -4,16 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"authsvc/authsvc"
 )
 
-// What the commands tell more about than that it differs. The first two say under which name the sessions of a user are listed.
+// What the commands tell more about than that it differs. The first three say under which name the sessions of a user are listed.
 const (
 	ringSetting   = "cookie.secret"
 	issuerSetting = "oidc.issuer"
+	sitesSetting  = "sites"
 	// recordSetting is none of the file: what this release reads.
 	recordSetting = "record_format"
 )
@@ -53,7 +55,8 @@ func differenceText(d authsvc.Difference, replicas authsvc.Comparison) string {
 // missesSessions returns an error if sessions of a user could not be found whom the replicas would let pass.
 func missesSessions(replicas authsvc.Comparison) error {
 	for _, d := range replicas.Differences {
-		if d.Setting == ringSetting || d.Setting == issuerSetting {
+		if _, ofSite, _ := strings.Cut(d.Setting, "]."); slices.Contains([]string{d.Setting, ofSite}, issuerSetting) || ofSite == "public_url" ||
+			d.Setting == ringSetting || d.Setting == sitesSetting {
 			return errors.New("nothing was ended, since sessions could be missed: " + differenceText(d, replicas))
 		}
 	}

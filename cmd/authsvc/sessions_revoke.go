@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ func newRevokeCommand(s *settings, asJSON *bool) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "revoke (ID | --user SUB | --all)",
 		Short: "End one session, all of a user, or all there are",
-		Long: `Ends sessions, on every replica at once: one by its ID; all of a user, those included whose login is under way; or all that the store
+		Long: `Ends sessions, on every replica at once: one by its ID; all of a user at every site, those included whose login is under way; or all that the store
 holds, of every user. On a terminal --all asks first.
 
 Whoever is signed in at the provider may sign in again: end that session there, too.`,
@@ -51,11 +52,11 @@ Whoever is signed in at the provider may sign in again: end that session there, 
 
 func revokeOne(c *cobra.Command, d desk, id session.ID, asJSON bool) error {
 	warnOfDifferences(c.ErrOrStderr(), d.replicas)
-	if _, err := d.Store.Load(c.Context(), id); errors.Is(err, session.ErrNotFound) {
+	if _, err := d.store.Load(c.Context(), id); errors.Is(err, session.ErrNotFound) {
 		return unknownSession(id)
 	}
 	// Whatever else it is, it shall not be there.
-	if err := d.End(c.Context(), id); err != nil {
+	if err := d.sites[0].End(c.Context(), id); err != nil {
 		return unconfirmed(err)
 	}
 	return writeEnded(c.OutOrStdout(), 1, asJSON)
@@ -66,13 +67,24 @@ func revokeUser(c *cobra.Command, d desk, subject string, asJSON bool) error {
 		return err
 	}
 	warnOfDifferences(c.ErrOrStderr(), d.replicas)
-	for range d.Group(c.Context(), d.userOf(subject)) { // takes off the list what is gone, so that nothing of it is counted; an error keeps nobody signed in
+	for range d.all(c.Context(), subject, true) { // takes off the lists what is gone, so that nothing of it is counted; an error keeps nobody signed in
 	}
-	ended, err := d.EndGroup(c.Context(), d.userOf(subject))
+	ended, err := d.endUser(c.Context(), subject)
 	if err != nil {
 		return unconfirmed(fmt.Errorf("after %s: %w", counted(ended), err))
 	}
 	return writeEnded(c.OutOrStdout(), ended, asJSON)
+}
+
+// endUser ends the sessions of a user at all sites, and returns how many were found. What cannot be ended at one keeps no other from being ended.
+func (d desk) endUser(ctx context.Context, subject string) (ended int, failed error) {
+	for _, site := range d.sites {
+		for _, group := range site.groups(subject) {
+			n, err := site.EndGroup(ctx, group)
+			ended, failed = ended+n, errors.Join(failed, err)
+		}
+	}
+	return ended, failed
 }
 
 func revokeAll(c *cobra.Command, d desk, yes, asJSON bool) error {
@@ -86,7 +98,7 @@ func revokeAll(c *cobra.Command, d desk, yes, asJSON bool) error {
 	}
 	told := newProgress(c.ErrOrStderr(), "sessions ended", true)
 	defer told.done()
-	ended, err := d.EndAll(c.Context(), told.tell)
+	ended, err := d.sites[0].EndAll(c.Context(), told.tell)
 	if err != nil {
 		return unconfirmed(fmt.Errorf("after %s: %w", counted(ended), err))
 	}

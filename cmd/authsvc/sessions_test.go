@@ -73,12 +73,12 @@ func TestRevokeUserUnread(t *testing.T) {
 		t.Fatal(err)
 	}
 	store := memory{memstore.New(nil)}
-	manager, err := authsvc.NewManager(config, store)
+	managers, err := authsvc.NewManagers(config, store)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := desk{Manager: manager, issuer: config.OIDC.Issuer, store: store}
-	_, begun, err := manager.Begin(t.Context(), session.Session{Issuer: d.issuer, Subject: "jane"}, session.Tokens{})
+	d, manager := desk{sites: sitesOf(config, managers), store: store}, managers[0]
+	_, begun, err := manager.Begin(t.Context(), session.Session{Issuer: config.OIDC.Issuer, Subject: "jane"}, session.Tokens{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,13 +108,13 @@ func TestAge(t *testing.T) {
 }
 
 // someSessions are one of which all is known, by a person who plays with the terminal, and one of which nothing is.
-func someSessions(now time.Time) []session.Listed {
-	return []session.Listed{
-		{ID: session.ID{1}, LastSeen: now.Add(-time.Minute), IdleExpires: now.Add(time.Hour), Expires: now.Add(9 * time.Hour), Details: session.Details{
+func someSessions(now time.Time) []listed {
+	return []listed{
+		{Listed: session.Listed{ID: session.ID{1}, LastSeen: now.Add(-time.Minute), IdleExpires: now.Add(time.Hour), Expires: now.Add(9 * time.Hour), Details: session.Details{
 			Issuer: "https://id.example.com", Subject: "f47ac10b", Label: "jane\x1b[2J\u202e&", Created: now.Add(-3 * time.Hour), Address: "2001:db8::1",
 			UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0",
-		}},
-		{ID: session.ID{2}, Expires: now.Add(3 * 24 * time.Hour)},
+		}}},
+		{Listed: session.Listed{ID: session.ID{2}, Expires: now.Add(3 * 24 * time.Hour)}},
 	}
 }
 
@@ -135,7 +135,7 @@ func TestTable(t *testing.T) {
 	} {
 		var b bytes.Buffer
 		out := bufio.NewWriter(&b)
-		table := newTable(out, test.ages, now)
+		table := newTable(out, test.ages, now, false)
 		for _, l := range someSessions(now) {
 			if err := table.row(l); err != nil {
 				t.Fatal(err)

@@ -11,12 +11,11 @@ import (
 	"unicode"
 
 	"authsvc/authsvc"
-	"authsvc/session"
 )
 
 // rows takes sessions one by one and writes them as it likes.
 type rows interface {
-	row(session.Listed) error
+	row(listed) error
 	end() error
 }
 
@@ -25,6 +24,7 @@ type table struct {
 	out   io.Writer
 	ages  bool
 	now   time.Time
+	sites bool // each line says which
 	begun bool
 }
 
@@ -32,25 +32,28 @@ type table struct {
 // they come.
 const tableRow = "%-43s  %-36s  %-20s  %-*s  %-*s  %-*s  %-15s  %s\n"
 
-func newTable(out *bufio.Writer, ages bool, now time.Time) rows {
-	return &table{out: out, ages: ages, now: now}
+func newTable(out *bufio.Writer, ages bool, now time.Time, sites bool) rows {
+	return &table{out: out, ages: ages, now: now, sites: sites}
 }
 
-func (t *table) row(l session.Listed) error {
+func (t *table) row(l listed) error {
 	if !t.begun {
 		t.begun = true
-		if err := t.line("ID", "SUBJECT", "NAME", "SIGNED IN", "LAST SEEN", "ENDS", "ADDRESS", "BROWSER"); err != nil {
+		if err := t.line("ID", "SUBJECT", "NAME", "SIGNED IN", "LAST SEEN", "ENDS", "ADDRESS", "BROWSER", "SITE"); err != nil {
 			return err
 		}
 	}
 	return t.line(l.ID.String(), orDash(l.Subject), orDash(l.Label), t.time(l.Created), t.time(l.LastSeen), t.time(l.Expires),
-		orDash(l.Address), browserText(l.UserAgent))
+		orDash(l.Address), browserText(l.UserAgent), l.site)
 }
 
-func (t *table) line(id, subject, name, signedIn, lastSeen, ends, address, browser string) error {
+func (t *table) line(id, subject, name, signedIn, lastSeen, ends, address, browser, site string) error {
 	width := len(time.RFC3339) - len("07:00")
 	if t.ages {
 		width = len("LAST SEEN")
+	}
+	if t.sites {
+		browser = fmt.Sprintf("%-20s  %s", browser, site)
 	}
 	_, err := fmt.Fprintf(t.out, tableRow, id, subject, name, width, signedIn, width, lastSeen, width, ends, address, browser)
 	return err
@@ -82,7 +85,7 @@ type array struct {
 
 func newArray(out *bufio.Writer) rows { return &array{out: out} }
 
-func (a *array) row(l session.Listed) error {
+func (a *array) row(l listed) error {
 	before := ",\n"
 	if !a.begun {
 		before, a.begun = "[\n", true
@@ -107,6 +110,7 @@ func (a *array) end() error {
 // described is a session in JSON. What cannot be told is left out.
 type described struct {
 	ID            string    `json:"id"`
+	Site          string    `json:"site,omitempty"` // public_url, where there are several sites
 	Issuer        string    `json:"issuer,omitempty"`
 	Subject       string    `json:"subject,omitempty"`
 	Label         string    `json:"label,omitempty"`
@@ -118,7 +122,7 @@ type described struct {
 	UserAgent     string    `json:"user_agent,omitempty"`
 }
 
-func describe(l session.Listed) described {
+func describe(l listed) described {
 	second := func(t time.Time) time.Time {
 		if t.IsZero() {
 			return t
@@ -126,13 +130,13 @@ func describe(l session.Listed) described {
 		return t.UTC().Truncate(time.Second)
 	}
 	return described{
-		ID: l.ID.String(), Issuer: l.Issuer, Subject: l.Subject, Label: l.Label, CreatedAt: second(l.Created), LastSeenAt: second(l.LastSeen),
+		ID: l.ID.String(), Site: l.site, Issuer: l.Issuer, Subject: l.Subject, Label: l.Label, CreatedAt: second(l.Created), LastSeenAt: second(l.LastSeen),
 		IdleExpiresAt: second(l.IdleExpires), ExpiresAt: second(l.Expires), Address: l.Address, UserAgent: l.UserAgent,
 	}
 }
 
 // writeSession writes all that is known of a session, one fact a line.
-func writeSession(out io.Writer, l session.Listed, now time.Time) error {
+func writeSession(out io.Writer, l listed, now time.Time) error {
 	at := func(t time.Time) string {
 		if t.IsZero() {
 			return "-"
@@ -144,8 +148,11 @@ func writeSession(out io.Writer, l session.Listed, now time.Time) error {
 		{"id", l.ID.String()}, {"issuer", orDash(l.Issuer)}, {"subject", orDash(l.Subject)}, {"name", orDash(l.Label)},
 		{"signed in", at(l.Created)}, {"last seen", at(l.LastSeen)}, {"idle until", at(l.IdleExpires)}, {"ends", at(l.Expires)},
 		{"address", orDash(l.Address)}, {"browser", browserText(l.UserAgent)}, {"user agent", orDash(l.UserAgent)},
+		{"site", l.site},
 	} {
-		fmt.Fprintf(&b, "%-10s  %s\n", fact[0], fact[1])
+		if fact != [2]string{"site", ""} {
+			fmt.Fprintf(&b, "%-10s  %s\n", fact[0], fact[1])
+		}
 	}
 	_, err := out.Write(b.Bytes())
 	return err

@@ -17,6 +17,7 @@ program() {
 	redis-tools) echo redis-cli ;;
 	nodejs) echo node ;;
 	gcc | libc6-dev) echo gcc cc ;;
+	systemd) echo systemd-analyze ;;
 	*) echo "$1" ;;
 	esac
 }

@@ -74,14 +74,25 @@ func onFreePorts(t testing.TB, content string) string {
 // What we render ourselves is clean in every form.
 func TestRenderedIsClean(t *testing.T) {
 	forms := map[string]func(*nginx.Site){
-		"minimal":                 func(*nginx.Site) {},
-		"prefix":                  func(s *nginx.Site) { s.Prefix = "/oauth2" },
-		"deep prefix":             func(s *nginx.Site) { s.Prefix = "/a/b.c/d" },
-		"replicas":                func(s *nginx.Site) { s.Replicas = []string{"127.0.0.1:4180", "10.0.0.2:4180", "unix:/run/a.sock"} },
-		"socket alone":            func(s *nginx.Site) { s.Replicas = []string{"unix:/run/a.sock"} },
-		"IPv6":                    func(s *nginx.Site) { s.Replicas, s.Upstreams = []string{"[::1]:4180"}, []string{"[::1]:3000"} },
-		"upstreams":               func(s *nginx.Site) { s.Upstreams = []string{"127.0.0.1:3000", "unix:/run/app.sock"} },
-		"TLS":                     func(s *nginx.Site) { s.Certificate, s.CertificateKey = "/etc/app.crt", "/etc/app.key" },
+		"minimal":      func(*nginx.Site) {},
+		"prefix":       func(s *nginx.Site) { s.Prefix = "/oauth2" },
+		"deep prefix":  func(s *nginx.Site) { s.Prefix = "/a/b.c/d" },
+		"replicas":     func(s *nginx.Site) { s.Replicas = []string{"127.0.0.1:4180", "10.0.0.2:4180", "unix:/run/a.sock"} },
+		"socket alone": func(s *nginx.Site) { s.Replicas = []string{"unix:/run/a.sock"} },
+		"IPv6":         func(s *nginx.Site) { s.Replicas, s.Upstreams = []string{"[::1]:4180"}, []string{"[::1]:3000"} },
+		"upstreams":    func(s *nginx.Site) { s.Upstreams = []string{"127.0.0.1:3000", "unix:/run/app.sock"} },
+		"TLS":          func(s *nginx.Site) { s.Certificate, s.CertificateKey = "/etc/app.crt", "/etc/app.key" },
+		"redirect": func(s *nginx.Site) {
+			s.Certificate, s.CertificateKey, s.RedirectHTTP = "/etc/app.crt", "/etc/app.key", []string{"80", "[::]:80"}
+		},
+		"replicas over TLS": func(s *nginx.Site) {
+			s.Replicas, s.ReplicaCA, s.Prefix = []string{"https://auth.example.com:4180", "https://auth.example.com:4182"}, "/etc/ca.pem", "/oauth2"
+		},
+		"central, replicas over TLS": func(s *nginx.Site) {
+			s.LoginURL, s.Replicas = "https://login.example.com/sso", []string{"https://192.0.2.1:4180", "https://unix:/run/a.sock"}
+			s.ReplicaCA, s.ReplicaName, s.MicroCache = "/etc/ca.pem", "auth.example.com", time.Second
+			s.AllowedGroups = []string{"staff"}
+		},
 		"wildcard":                func(s *nginx.Site) { s.ServerName = "*.example.com" },
 		"address":                 func(s *nginx.Site) { s.ServerName = "192.0.2.1" },
 		"cookie":                  func(s *nginx.Site) { s.CookieName = "__Host-sso" },

@@ -11,8 +11,7 @@ import (
 	"authsvc/session/storetest"
 )
 
-// bound is the default of Options.Timeout. Tests allow ten times as much: what they must find is a wait that has no bound, on a machine
-// that may be busy.
+// bound is the default of Options.Timeout. Tests allow ten times as much, and more where the machine is busy: what they must find is a wait that has no bound.
 const bound = 100 * time.Millisecond
 
 // faulty opens a store with the default timeout.
@@ -71,9 +70,12 @@ func intact(t *testing.T, s *Store, records []session.Record) {
 	}
 }
 
-// crowd lets many callers load at once, each several times, and checks every answer.
-func crowd(t *testing.T, s *Store, callers, times int, records []session.Record, check func(r session.Record, got session.Record, took time.Duration, err error)) {
+// crowd lets many callers load at once, each several times, checks every answer, and that each came in time.
+func crowd(t *testing.T, s *Store, callers, times int, records []session.Record, check func(r session.Record, got session.Record, err error)) {
 	t.Helper()
+	var mu sync.Mutex
+	var slowest time.Duration
+	late := lateness()
 	var running sync.WaitGroup
 	for caller := range callers {
 		running.Go(func() {
@@ -81,24 +83,48 @@ func crowd(t *testing.T, s *Store, callers, times int, records []session.Record,
 				r := records[(caller+i)%len(records)]
 				start := time.Now()
 				got, err := s.Load(t.Context(), r.ID)
-				check(r, got, time.Since(start), err)
+				took := time.Since(start)
+				check(r, got, err)
+				mu.Lock()
+				slowest = max(slowest, took)
+				mu.Unlock()
 			}
 		})
 	}
 	running.Wait()
+	if late := late(); slowest > 10*(bound+late) {
+		t.Errorf("an answer took %v, the bound is %v, and the machine is late by %v", slowest, bound, late)
+	}
+}
+
+// lateness measures until its result is called how late this process is run, at worst, when something is due: what a busy machine takes is no fault
+// of a store's.
+func lateness() (worst func() time.Duration) {
+	const pace = 5 * time.Millisecond
+	stop, result := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		var most time.Duration
+		for due := time.Now().Add(pace); ; due = time.Now().Add(pace) {
+			select {
+			case <-stop:
+				result <- most
+				return
+			case <-time.After(time.Until(due)):
+				most = max(most, time.Since(due))
+			}
+		}
+	}()
+	return func() time.Duration { close(stop); return <-result }
 }
 
 // unanswered is what crowd checks while the store cannot answer.
-func unanswered(t *testing.T, cause ...string) func(session.Record, session.Record, time.Duration, error) {
-	return func(_ session.Record, _ session.Record, took time.Duration, err error) {
+func unanswered(t *testing.T, cause ...string) func(session.Record, session.Record, error) {
+	return func(_ session.Record, _ session.Record, err error) {
 		if !storetest.CannotTell(err) {
 			t.Errorf("Load: %v, want none of the sentinels", err)
 		}
 		if c := Cause(err); !strings.Contains(strings.Join(cause, " "), c) {
 			t.Errorf("the cause of %q is %s, want one of %v", err, c, cause)
-		}
-		if took > 10*bound {
-			t.Errorf("an answer took %v, the bound is %v", took, bound)
 		}
 	}
 }

@@ -225,7 +225,7 @@ func TestLateReplies(t *testing.T) {
 	}
 	p.answer.Store(&delay)
 	var answered, late sync.Map
-	crowd(t, s, 50, 60, records, func(r, got session.Record, _ time.Duration, err error) {
+	crowd(t, s, 50, 60, records, func(r, got session.Record, err error) {
 		switch {
 		case err == nil && !bytes.Equal(got.Identity, r.Identity):
 			t.Errorf("asked for %s and got another's record", r.ID)
@@ -258,7 +258,7 @@ func TestIdleConnectionsClosed(t *testing.T) {
 			records := stored(t, s.Store, 10)
 			for range 5 {
 				var failed sync.Map
-				check := func(r, got session.Record, _ time.Duration, err error) {
+				check := func(r, got session.Record, err error) {
 					if err != nil || !bytes.Equal(got.Identity, r.Identity) {
 						failed.Store(fmt.Sprint(err), true)
 					}

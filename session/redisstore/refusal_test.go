@@ -109,7 +109,7 @@ func TestMaxClients(t *testing.T) {
 	before := server.Info("total_connections_received")
 	server.Do("CONFIG", "SET", "maxclients", "3")
 	refused := 0
-	crowd(t, s, 1, 200, records, func(_, _ session.Record, _ time.Duration, err error) {
+	crowd(t, s, 1, 200, records, func(_, _ session.Record, err error) {
 		if err != nil {
 			refused++
 		}
@@ -117,7 +117,7 @@ func TestMaxClients(t *testing.T) {
 	if refused > 0 {
 		t.Errorf("%d of 200 were not served by the connection that was there", refused)
 	}
-	crowd(t, s, 100, 50, records, func(_, _ session.Record, _ time.Duration, err error) {
+	crowd(t, s, 100, 50, records, func(_, _ session.Record, err error) {
 		if err != nil && !storetest.CannotTell(err) {
 			t.Error(err)
 		}

@@ -27,15 +27,12 @@ func TestClusterMasterDies(t *testing.T) {
 	}
 	c.Nodes[0].Kill()
 	var served atomic.Int32
-	crowd(t, s, 60, 3, records, func(_, _ session.Record, took time.Duration, err error) {
+	crowd(t, s, 60, 3, records, func(_, _ session.Record, err error) {
 		switch {
 		case err == nil:
 			served.Add(1)
 		case !storetest.CannotTell(err):
 			t.Errorf("%v, want none of the sentinels", err)
-		}
-		if took > 10*bound {
-			t.Errorf("an answer took %v, the bound is %v", took, bound)
 		}
 	})
 	if served.Load() == 0 {
