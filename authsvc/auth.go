@@ -51,6 +51,7 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 		}
 		d, tokens = s.renew(r.Context(), site, d, tokens, q.refreshWait)
 	}
+	known := d.known
 	switch d.Outcome {
 	case Allow:
 		d = decide(m, d.Session, n, s.store.Now())
@@ -71,9 +72,12 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	case bearer:
 		d.Reason = "bearer"
 	}
-	var dropped int
-	d.Identity, dropped = renderIdentity(site.headers, d.Session, tokens, site.groupsClaim, s.store.Now())
-	s.metrics.identityDropped.Add(float64(dropped))
+	if known == nil {
+		known = site.identityOf(d.Session, tokens)
+	}
+	if d.Identity, d.Err = s.tell(site, d.Session, known, q.asked); d.Err != nil {
+		return decision{Outcome: Unavailable, Reason: "assertion", Err: d.Err}
+	}
 	return d
 }
 
@@ -136,18 +140,22 @@ func (s *Service) identifyBrowser(ctx context.Context, site *site, r *http.Reque
 	case err != nil:
 		return decision{Outcome: Unavailable, Reason: "store", Err: err}, tokens
 	}
-	return decision{Outcome: Allow, Reason: "session", Session: &recalled.Session, token: token, stale: recalled.Stale}, tokens
+	known, _ := recalled.Derived.(*identity)
+	return decision{Outcome: Allow, Reason: "session", Session: &recalled.Session, token: token, stale: recalled.Stale, known: known}, tokens
 }
 
 // renew has the session's tokens renewed when they are due, and waits for it only when they have expired. The provider's trouble
 // changes no verdict: the session's claims count until its own end. Only a session that the provider has ended is over.
 func (s *Service) renew(ctx context.Context, site *site, d decision, tokens session.Tokens, wait time.Duration) (decision, session.Tokens) {
-	if !site.renewer.Due(*d.Session) {
+	if !site.renewer.Pending(*d.Session) {
 		return d, tokens
 	}
 	renewed, tokens, err := site.renewer.Renew(ctx, d.token, *d.Session, tokens, wait)
 	if err != nil {
 		return decision{Outcome: Login, Reason: "session_revoked"}, session.Tokens{}
+	}
+	if renewed.Version != d.Session.Version {
+		d.known = nil // that was of the former
 	}
 	d.Session = &renewed
 	return d, tokens

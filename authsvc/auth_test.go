@@ -27,7 +27,7 @@ func signedIn(r *rig, subject string) http.Header {
 }
 
 // checkVerdict holds an answer of /auth against its contract: one of four statuses, no body, no cookie, no redirect.
-func checkVerdict(t *testing.T, status int, h http.Header, body int) {
+func checkVerdict(t testing.TB, status int, h http.Header, body int) {
 	t.Helper()
 	if !slices.Contains([]int{200, 401, 403, 503}, status) {
 		t.Errorf("status %d", status)
@@ -173,9 +173,9 @@ func TestAuthPaths(t *testing.T) {
 func TestHeaderBlock(t *testing.T) {
 	r := newRig(t, 1, func(c *Config) {
 		for i := range 10 {
-			c.Headers[fmt.Sprintf("X-Custom-Header-Number-%d", i)] = "name"
+			c.Headers[fmt.Sprintf("X-Custom-Header-Number-%d", i)] = Header{Claim: "name"}
 		}
-		c.Headers["X-Auth-Request-Access-Token"] = "@access_token"
+		c.Headers["X-Auth-Request-Access-Token"] = Header{Claim: "@access_token"}
 	})
 	alice := people[0]
 	alice.Groups = nil

@@ -25,7 +25,7 @@ func (r *rig) backchannelForm(replica int, contentType, body string) *httptest.R
 }
 
 // checkBackchannel holds an answer against OpenID Connect Back-Channel Logout 1.0, section 2.8.
-func checkBackchannel(t *testing.T, answer *httptest.ResponseRecorder, status int) {
+func checkBackchannel(t testing.TB, answer *httptest.ResponseRecorder, status int) {
 	t.Helper()
 	body := map[int]string{
 		http.StatusOK: "", http.StatusBadRequest: `{"error":"invalid_request"}` + "\n", http.StatusRequestEntityTooLarge: `{"error":"invalid_request"}` + "\n",

@@ -36,7 +36,7 @@ func newBearerRig(t *testing.T, replicas int, change func(*Config)) *bearerRig {
 			Issuer: b.issuer.Issuer(), Audiences: []string{testAudience, "batch-api"},
 			IntrospectionURL: b.issuer.URL(idptest.Introspection), ClientID: "gate", ClientSecret: gateSecret,
 		}}
-		c.Headers["X-Issuer"], c.Headers["X-Scope"], c.Headers["X-Token"] = "iss", "scope", "@access_token"
+		c.Headers["X-Issuer"], c.Headers["X-Scope"], c.Headers["X-Token"] = Header{Claim: "iss"}, Header{Claim: "scope"}, Header{Claim: "@access_token"}
 		if change != nil {
 			change(c)
 		}

@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"cmp"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -68,11 +69,11 @@ func userLabel(claims map[string]any) string {
 	return ""
 }
 
-// newcomer is the session that a login begins, with what a list shows of it.
-func (s *site) newcomer(r *http.Request, p *provider, id verifiedID) session.Session {
+// newcomer is the session that a login begins, with the claims that it keeps and with what a list shows of it.
+func (s *site) newcomer(r *http.Request, p *provider, id verifiedID, claims map[string]any) session.Session {
 	return session.Session{
 		Issuer: p.issuer, Subject: id.Subject, ProviderSession: id.ProviderSession,
-		ACR: id.ACR, AuthTime: id.AuthTime, Claims: id.Claims,
-		Label: userLabel(id.Claims), Address: browserAddress(s.trusted, r), UserAgent: r.UserAgent(),
+		ACR: id.ACR, AuthTime: id.AuthTime, Claims: claims,
+		Label: cmp.Or(userLabel(id.Claims), userLabel(claims)), Address: browserAddress(s.trusted, r), UserAgent: r.UserAgent(),
 	}
 }

@@ -258,12 +258,10 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, provi
 	if err != nil {
 		return session.Token{}, providerError(err, again)
 	}
-	if meta.Userinfo != "" && site.lacksClaims(id.Claims) {
-		if err := provider.addUserinfo(providerContext, meta, &id, tokens.AccessToken); err != nil {
-			s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("the login goes on with the ID token's claims")
-		}
-	}
-	newcomer := site.newcomer(r, provider, id)
+	claims := site.claims(providerContext, provider, meta, heard{subject: id.Subject, idToken: id.Claims, tokens: tokens}, func(err error) {
+		s.log.Warn().Err(err).Str("request_id", infoOf(r).id).Msg("the login goes on without claims that may be there")
+	})
+	newcomer := site.newcomer(r, provider, id, claims)
 	if !site.rules.couldAdmit(&newcomer) {
 		return session.Token{}, &pageError{http.StatusForbidden, pages.Page{Kind: pages.NotAllowed, Action: again}, "rules", nil}
 	}

@@ -4,12 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"authsvc/session"
 )
+
+// firstHand are the claims that a session has fields for: no source of claims can override them.
+var firstHand = []string{"sub", "iss", "sid", "acr"}
 
 // claim finds a claim of a session by its path: first a claim of exactly that name, since names may
 // contain dots (namespaced claims are URLs), else a path into nested objects. What the service knows
@@ -28,6 +33,7 @@ func claim(s *session.Session, path string) any {
 	return lookup(s.Claims, path)
 }
 
+// lookup is claim for the claims alone. A path that meets a list goes on in each of the objects in it.
 func lookup(claims map[string]any, path string) any {
 	if v, ok := claims[path]; ok {
 		return v
@@ -36,13 +42,37 @@ func lookup(claims map[string]any, path string) any {
 		if path[i] != '.' {
 			continue
 		}
-		if nested, ok := claims[path[:i]].(map[string]any); ok {
+		switch nested := claims[path[:i]].(type) {
+		case map[string]any:
 			if v := lookup(nested, path[i+1:]); v != nil {
+				return v
+			}
+		case []any:
+			if v := lookupEach(nested, path[i+1:]); v != nil {
 				return v
 			}
 		}
 	}
 	return nil
+}
+
+// lookupEach returns what the objects of a list have at a path, as one list; nil when none has anything.
+func lookupEach(list []any, path string) any {
+	var found []any
+	for _, e := range list {
+		object, _ := e.(map[string]any)
+		switch v := lookup(object, path).(type) {
+		case nil:
+		case []any:
+			found = append(found, v...)
+		default:
+			found = append(found, v)
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	return found
 }
 
 // claimTexts renders a claim as the values of a list: an array's elements, or the one value. What is
@@ -75,7 +105,8 @@ func groups(s *session.Session, paths []string) []string {
 	var all []string
 	seen := map[string]bool{}
 	for _, path := range paths {
-		for _, group := range claimTexts(claim(s, path)) {
+		path, words := groupsPath(path)
+		for _, group := range groupTexts(claim(s, path), words) {
 			if !seen[group] {
 				seen[group] = true
 				all = append(all, group)
@@ -83,6 +114,33 @@ func groups(s *session.Session, paths []string) []string {
 		}
 	}
 	return all
+}
+
+// groupTexts returns the groups that a claim has: the elements of a list; the one that a text, number or bool is; the names of an object's
+// members, as Zitadel tells roles; or, with words, what stands between the spaces of a text.
+func groupTexts(v any, words bool) []string {
+	switch v := v.(type) {
+	case map[string]any:
+		return slices.Sorted(maps.Keys(v))
+	case string:
+		if words {
+			return strings.Fields(v)
+		}
+	}
+	return claimTexts(v)
+}
+
+// groupsPath reads an entry of oidc.groups_claim. A text is one group, since names of groups may have spaces, and one name must not be taken for
+// two others. It is split into words where that is what it means: in scope and scp (RFC 8693, section 4.2), and where the entry says
+// so, as "split(roles)".
+func groupsPath(entry string) (path string, words bool) {
+	if inner, ok := strings.CutPrefix(entry, "split("); ok {
+		if inner, ok := strings.CutSuffix(inner, ")"); ok {
+			return inner, true
+		}
+	}
+	last := entry[strings.LastIndexByte(entry, '.')+1:]
+	return entry, last == "scope" || last == "scp"
 }
 
 // decodeClaims reads a JSON object into claims, whole numbers that fit as int64. When a name stands

@@ -1,13 +1,10 @@
 package authsvc
 
 import (
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
-	"time"
 
 	"authsvc/session"
 )
@@ -86,78 +83,6 @@ func TestDecodeClaims(t *testing.T) {
 		if got, err := decodeClaims([]byte(text)); err == nil {
 			t.Errorf("%q: %v, which is no object alone", text, got)
 		}
-	}
-}
-
-// TestRenderIdentity renders what would break a header, or mean two things behind it.
-func TestRenderIdentity(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	s := func(claims map[string]any) *session.Session {
-		return &session.Session{Subject: "alice", Claims: claims}
-	}
-	headers := func(pairs ...string) (list []identityHeader) {
-		for i := 0; i < len(pairs); i += 2 {
-			list = append(list, identityHeader{pairs[i], pairs[i+1]})
-		}
-		return list
-	}
-	many := make([]any, 200)
-	for i := range many {
-		many[i] = fmt.Sprintf("%060d", i)
-	}
-	tests := []struct {
-		name    string
-		headers []identityHeader
-		claims  map[string]any
-		tokens  session.Tokens
-		want    []string
-		dropped int
-	}{
-		{"nothing to tell", headers("A", "x", "B", "@groups", "C", "@access_token"), nil, session.Tokens{}, []string{"", "", ""}, 0},
-		{"single", headers("A", "sub", "B", "x"), map[string]any{"x": "y z"}, session.Tokens{}, []string{"alice", "y z"}, 0},
-		{"UTF-8", headers("A", "x"), map[string]any{"x": "Zoë 李"}, session.Tokens{}, []string{"Zoë 李"}, 0},
-		{"a comma in a single value stays", headers("A", "x"), map[string]any{"x": "Doe, Jane"}, session.Tokens{}, []string{"Doe, Jane"}, 0},
-		{"a comma in a group", headers("A", "@groups"), map[string]any{"groups": []any{"a", "b,admins", "c"}}, session.Tokens{}, []string{"a,c"}, 1},
-		{"a comma in a list", headers("A", "x"), map[string]any{"x": []any{"a,b", "c"}}, session.Tokens{}, []string{"c"}, 1},
-		{"a comma in the one group that is no list", headers("A", "@groups"), map[string]any{"groups": "a,admins"}, session.Tokens{}, []string{""}, 1},
-		{"a line end", headers("A", "x"), map[string]any{"x": "a\r\nX-Admin: yes"}, session.Tokens{}, []string{""}, 1},
-		{"control bytes in groups", headers("A", "@groups"), map[string]any{"groups": []any{"a\x00", "b\n", "c\t", "d\x7f", "e"}}, session.Tokens{}, []string{"e"}, 4},
-		{"spaces at the edges", headers("A", "@groups", "B", "x"), map[string]any{"groups": []any{" a", "b ", "c d"}, "x": " x"}, session.Tokens{}, []string{"c d", ""}, 3},
-		{"too long", headers("A", "x", "B", "y"), map[string]any{"x": strings.Repeat("x", 3001), "y": "y"}, session.Tokens{}, []string{"", "y"}, 1},
-		{"an access token", headers("A", "@access_token"), nil, session.Tokens{AccessToken: "t", Expiry: now.Add(time.Second)}, []string{"t"}, 0},
-		{"an access token without an end", headers("A", "@access_token"), nil, session.Tokens{AccessToken: "t"}, []string{"t"}, 0},
-		{"an access token that has ended", headers("A", "@access_token"), nil, session.Tokens{AccessToken: "t", Expiry: now}, []string{""}, 0},
-		{"an access token with a line end", headers("A", "@access_token"), nil, session.Tokens{AccessToken: "t\nX: y"}, []string{""}, 1},
-		{"an object", headers("A", "x"), map[string]any{"x": map[string]any{"y": "z"}}, session.Tokens{}, []string{""}, 0},
-	}
-	for _, test := range tests {
-		got, dropped := renderIdentity(test.headers, s(test.claims), test.tokens, []string{"groups"}, now)
-		if !slices.Equal(got, test.want) || dropped != test.dropped {
-			t.Errorf("%s: %q and %d dropped, want %q and %d", test.name, got, dropped, test.want, test.dropped)
-		}
-	}
-
-	t.Run("single values come before lists", func(t *testing.T) {
-		got, dropped := renderIdentity(headers("A", "@groups", "Z", "x"), s(map[string]any{"groups": many, "x": strings.Repeat("x", 1000)}), session.Tokens{}, []string{"groups"}, now)
-		kept := strings.Split(got[0], ",")
-		if len(got[1]) != 1000 || len(kept) < 30 || len(kept)+dropped != 200 || len(got[0])+len(got[1])+2*(1+4) > maxIdentity {
-			t.Errorf("%d groups, %d dropped, %d bytes", len(kept), dropped, len(got[0])+len(got[1]))
-		}
-		for i, group := range kept {
-			if group != many[i] {
-				t.Fatalf("group %d is %q: not in the provider's order, or not whole", i, group)
-			}
-		}
-	})
-}
-
-func TestIdentityHeaders(t *testing.T) {
-	got := identityHeaders(map[string]string{"B": "x", "A": "@groups", "C": ""})
-	if !slices.Equal(got, []identityHeader{{"A", "@groups"}, {"B", "x"}}) || needsTokens(got) {
-		t.Errorf("%v", got)
-	}
-	if !needsTokens(identityHeaders(map[string]string{"A": "@access_token"})) {
-		t.Error("the access token is not noticed")
 	}
 }
 

@@ -36,9 +36,9 @@ type Config struct {
 	Session  Session  `key:"session" doc:"how long a session lives"`
 	Redirect Redirect `key:"redirect" doc:"where a login may end"`
 
-	// Headers maps an identity header (canonical name) to a claim path, to @groups or to @access_token.
+	// Headers maps an identity header (canonical name) to what it carries.
 	// After [Load] the default headers are merged in and the removed ones are gone.
-	Headers map[string]string `key:"headers" default:"{\"X-Auth-Request-User\":\"sub\",\"X-Auth-Request-Email\":\"email\",\"X-Auth-Request-Preferred-Username\":\"preferred_username\",\"X-Auth-Request-Groups\":\"@groups\"}" merge:"headers" shared:"report" doc:"identity header to claim path, added to the default ones; an empty path removes a header"`
+	Headers map[string]Header `key:"headers" default:"{\"X-Auth-Request-User\":\"sub\",\"X-Auth-Request-Email\":\"email\",\"X-Auth-Request-Preferred-Username\":\"preferred_username\",\"X-Auth-Request-Groups\":\"@groups\"}" merge:"headers" shared:"report" doc:"identity header to claim path, or to claim, filter, most and encoding; added to the default ones; an empty path removes a header"`
 
 	Rules  []Rule       `key:"rules" shared:"report" doc:"who may pass where; without rules any signed-in user"`
 	Bearer []Bearer     `key:"bearer" shared:"report" doc:"issuers whose bearer tokens count, beside the cookie; none: the Authorization header is ignored"`
@@ -66,7 +66,7 @@ type OIDC struct {
 	ClientID     string            `key:"client_id" shared:"must" doc:"our client at the provider; required"`
 	ClientSecret Secret            `key:"client_secret" shared:"report" doc:"the client's secret; none for a public client (PKCE is always used)"`
 	Scopes       []string          `key:"scopes" default:"openid,profile,email" shared:"report" doc:"scopes to ask for; add offline_access where the provider wants it for refresh tokens"`
-	GroupsClaim  []string          `key:"groups_claim" default:"groups" shared:"report" doc:"claim path of the groups, or a list of them, joined"`
+	GroupsClaim  []string          `key:"groups_claim" default:"groups" shared:"report" doc:"claim path of the groups, or a list of them, joined; split(path) splits a text at its spaces"`
 	CAFile       string            `key:"ca_file" shared:"own" doc:"PEM file with the roots for the provider; the system's without it"`
 	AuthParams   map[string]string `key:"auth_params" shared:"report" doc:"parameters added to every authorization request"`
 	ClientAuth   string            `key:"client_auth" values:"basic|post|private_key_jwt|mtls|none" shared:"report" doc:"how the client authenticates: basic, post, private_key_jwt, mtls or none; basic with a client_secret, none without"`
@@ -103,7 +103,7 @@ type Session struct {
 	AbsoluteTimeout  time.Duration `key:"absolute_timeout" default:"12h" shared:"report" doc:"a session ends this long after its login"`
 	RefreshBefore    time.Duration `key:"refresh_before" default:"1m" shared:"report" doc:"refresh this long before the access token expires, at most half of its life"`
 	RefreshWait      time.Duration `key:"refresh_wait" default:"2s" shared:"report" doc:"how long a verdict waits for a refresh once the access token has expired; at /envoy/ 100ms at most"`
-	UserinfoInterval time.Duration `key:"userinfo_interval" default:"0" later:"true" shared:"report" doc:"ask userinfo this often for changed claims"`
+	UserinfoInterval time.Duration `key:"userinfo_interval" default:"0" shared:"report" doc:"ask userinfo this often for changed claims, beside each refresh; 0 is never"`
 	RefreshLimit     int           `key:"refresh_limit" default:"1000" shared:"report" doc:"refreshes that one replica has under way at most, at each site; what is due beyond them is refreshed by a later request"`
 	MaxPerUser       int           `key:"max_per_user" default:"0" shared:"report" doc:"newest sessions that a user keeps; 0 is no cap"`
 	CacheTTL         time.Duration `key:"cache_ttl" service:"true" default:"5s" shared:"report" doc:"how long a replica may trust its own copy; 0 turns the cache off"`
@@ -114,6 +114,16 @@ type Session struct {
 type Redirect struct {
 	AllowedHosts []string `key:"allowed_hosts" shared:"report" doc:"hosts besides the public one: host, host:8080, host:*, .example.com or *.example.com"`
 	Default      string   `key:"default" default:"/" shared:"report" doc:"where a login without rd ends"`
+}
+
+// Header says what an identity header carries. In the file it is the claim alone, as a text, or all of it as a mapping.
+type Header struct {
+	// Claim is a claim path, @groups, @access_token or @assertion; "" removes the header.
+	Claim string `key:"claim" doc:"claim path, @groups, @access_token or @assertion; required"`
+	// Filter, unless empty, is a regular expression (RE2) that a value must match somewhere to be carried.
+	Filter   string `key:"filter" doc:"regular expression that a value has to match, such as ^app-"`
+	Most     int    `key:"most" default:"0" doc:"values that are carried at most, the first ones; 0 is any number"`
+	Encoding string `key:"encoding" default:"plain" values:"plain|percent|base64url|json" doc:"plain: UTF-8 as it is; percent and base64url: each value alone; json: ASCII"`
 }
 
 // Rule says who may pass one part of the site. Within a key any value, across keys all.

@@ -173,12 +173,12 @@ func splitList(node *yaml.Node) []*yaml.Node {
 	return items
 }
 
-// decodeMap reads a mapping of texts. Header names are brought into their canonical form, and join the ones
+// decodeMap reads a mapping of texts or of headers. Header names are brought into their canonical form, and join the ones
 // that are there already.
 func (d *decoder) decodeMap(node *yaml.Node, k Key, value reflect.Value) {
-	entries := make(map[string]string)
+	entries := reflect.MakeMap(k.kind)
 	if k.merge && !value.IsNil() {
-		entries = value.Interface().(map[string]string)
+		entries = value
 	}
 	written := make(map[string]bool)
 	d.eachEntry(node, k, k.Path+".", func(name, content *yaml.Node) {
@@ -186,7 +186,7 @@ func (d *decoder) decodeMap(node *yaml.Node, k Key, value reflect.Value) {
 		if k.merge {
 			key = http.CanonicalHeaderKey(key)
 		}
-		entry := Key{Path: k.Path + "." + printableName(key), kind: reflect.TypeFor[string]()}
+		entry := Key{Path: k.Path + "." + printableName(key), kind: k.kind.Elem()}
 		if written[key] {
 			d.report(name, entry.Path, "stands here a second time, in other letters", "keep one of the two")
 			return
@@ -196,12 +196,35 @@ func (d *decoder) decodeMap(node *yaml.Node, k Key, value reflect.Value) {
 			return
 		}
 		d.record(entry.Path, name)
-		var text string
-		if d.scalarText(content, entry, &text) {
-			entries[key] = text
+		element := reflect.New(entry.kind).Elem()
+		if d.decodeEntry(content, entry, element) {
+			entries.SetMapIndex(reflect.ValueOf(key), element)
 		}
 	})
-	value.Set(reflect.ValueOf(entries))
+	value.Set(entries)
+}
+
+// decodeEntry reads one value of a mapping: a text, or a header as the text of its claim or as a mapping.
+func (d *decoder) decodeEntry(node *yaml.Node, k Key, value reflect.Value) bool {
+	if k.kind != headerType {
+		var text string
+		ok := d.scalarText(node, k, &text)
+		value.SetString(text)
+		return ok
+	}
+	header := value.Addr().Interface().(*Header)
+	if node.Kind != yaml.MappingNode {
+		return d.scalarText(node, k, &header.Claim)
+	}
+	before := len(d.problems)
+	d.decodeSection(node, k, value)
+	if len(d.problems) == before && header.Claim == "" {
+		d.report(node, k.Path, "has no claim", "write claim: with a claim path, @groups, @access_token or @assertion")
+	}
+	if header.Encoding == plainEncoding {
+		header.Encoding = "" // said or not, it is the same
+	}
+	return len(d.problems) == before
 }
 
 // report keeps a problem with the key at node's place.

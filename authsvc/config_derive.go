@@ -39,7 +39,7 @@ func (c *Config) Complete() {
 	for i := range c.Providers {
 		c.Providers[i].complete()
 	}
-	maps.DeleteFunc(c.Headers, func(_, claim string) bool { return claim == "" })
+	maps.DeleteFunc(c.Headers, func(_ string, h Header) bool { return h.Claim == "" })
 }
 
 func (o *OIDC) complete() {

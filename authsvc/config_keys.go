@@ -106,6 +106,7 @@ var (
 	storeURLType = reflect.TypeFor[StoreURL]()
 	durationType = reflect.TypeFor[time.Duration]()
 	timeType     = reflect.TypeFor[time.Time]()
+	headerType   = reflect.TypeFor[Header]()
 	sitesType    = reflect.TypeFor[[]SiteConfig]()
 )
 

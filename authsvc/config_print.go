@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -100,6 +101,15 @@ func valueNode(value reflect.Value) *yaml.Node {
 			node.Content = append(node.Content, textNode(name), textNode(typed[name]))
 		}
 		return node
+	case map[string]Header:
+		node := &yaml.Node{Kind: yaml.MappingNode}
+		if len(typed) == 0 {
+			node.Style = yaml.FlowStyle
+		}
+		for _, name := range slices.Sorted(maps.Keys(typed)) {
+			node.Content = append(node.Content, textNode(name), typed[name].node())
+		}
+		return node
 	}
 	if value.Kind() != reflect.Slice {
 		return textNode(value.String())
@@ -132,6 +142,39 @@ func entryNode(entry reflect.Value) *yaml.Node {
 		}
 	}
 	return node
+}
+
+// node writes a header as people do: its claim alone where that says all.
+func (h Header) node() *yaml.Node {
+	if h.plain() {
+		return textNode(h.Claim)
+	}
+	node := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+	value := reflect.ValueOf(h)
+	for _, k := range fieldsOf(headerType) {
+		if field := value.FieldByIndex(k.index); !field.IsZero() {
+			node.Content = append(node.Content, textNode(k.Path), valueNode(field))
+		}
+	}
+	return node
+}
+
+// plain reports whether the claim says all.
+func (h Header) plain() bool { return h == Header{Claim: h.Claim} }
+
+// MarshalJSON writes a header as the file does.
+func (h Header) MarshalJSON() ([]byte, error) {
+	if h.plain() {
+		return json.Marshal(h.Claim)
+	}
+	whole := map[string]any{}
+	value := reflect.ValueOf(h)
+	for _, k := range fieldsOf(headerType) {
+		if field := value.FieldByIndex(k.index); !field.IsZero() {
+			whole[k.Path] = field.Interface()
+		}
+	}
+	return json.Marshal(whole)
 }
 
 func textNode(text string) *yaml.Node {

@@ -74,7 +74,7 @@ func typeSchema(kind reflect.Type, ofSite bool) map[string]any {
 	case reflect.Int:
 		return map[string]any{"type": "integer"}
 	case reflect.Map:
-		return map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "string"}}
+		return map[string]any{"type": "object", "additionalProperties": entrySchema(kind.Elem(), ofSite)}
 	case reflect.Slice:
 		list := map[string]any{"type": "array", "items": typeSchema(kind.Elem(), ofSite)}
 		if !isSection(kind.Elem()) {
@@ -84,6 +84,16 @@ func typeSchema(kind reflect.Type, ofSite bool) map[string]any {
 	default:
 		return map[string]any{"type": "string"}
 	}
+}
+
+// entrySchema is the schema of a mapping's values. A header is a text or a mapping.
+func entrySchema(kind reflect.Type, ofSite bool) map[string]any {
+	if kind != headerType {
+		return typeSchema(kind, ofSite)
+	}
+	whole := sectionSchema(kind, ofSite)
+	whole["required"] = []string{"claim"}
+	return map[string]any{"anyOf": []any{map[string]any{"type": "string"}, whole}}
 }
 
 // jsonValue returns a value as it is written in the file.

@@ -48,6 +48,7 @@ type decision struct {
 	bearer  bool             // a bearer token says who it is, or should have: nothing is stored
 	refusal *bearerRefusal   // why that token does not pass; nil when it does
 	Err     error            // why, for the operator; nil for a plain verdict
+	known   *identity        // as its headers tell it; nil where that is to be made yet
 	Rule    string           // the name of the rule that decided; empty where none did
 	demand  demand           // what the login has to meet, with reasonStepUp
 	// Identity are the values of the site's identity headers, when the outcome is Allow.

@@ -26,8 +26,9 @@
 //  5. The first rule about the request's host, path and method decides (rules.go, path.go, decide.go), narrowed by the check's query where that is the
 //     gateway's. May not: Deny. The login was not enough for it: Login, which asks the provider for more (stepup.go). A public rule is found before
 //     step 2, and nobody looks for a session; an optional one lets pass whom step 2 or 3 has not found.
-//  6. Allow answers 200 with every identity header, empty where there is no value (headers.go), so that
-//     a forged copy from the client is always overwritten. Login answers 401 and names the URL at which to
+//  6. Allow answers 200 with every identity header, empty where there is no value, so that
+//     a forged copy from the client is always overwritten. What they say was made when the session was loaded, and is kept with it (identity.go, headers.go);
+//     a verdict adds the access token and the assertion (tell.go, assertion.go). Login answers 401 and names the URL at which to
 //     sign in, made from what was asked, Deny 403, Unavailable 503 with Retry-After (answer.go).
 //
 // A check never sets a cookie. At /auth it never redirects and has no body. Traefik, Caddy and Envoy pass a refusal on to the browser as it is, so there a
@@ -41,7 +42,7 @@
 //  2. /callback opens state, sees that it belongs to this browser and is in time, checks what the provider said, and
 //     claims the code in the store so that it is redeemed once, however often the callback comes (callback.go, codeclaim.go).
 //  3. The code is exchanged, for which the client shows who it is (tokenrequest.go, clientauth.go), and the ID token checked (oidc.go, idtoken.go,
-//     keyset.go).
+//     keyset.go). The claims that the site uses are chosen from it, from userinfo and from the access token (claimsources.go).
 //  4. Who is let in nowhere by any rule gets no session. What a rule asked of this login is looked for (stepup.go).
 //  5. A session with a new token replaces the browser's former one. Tabs whose callbacks crossed end
 //     on one session (browserslot.go).

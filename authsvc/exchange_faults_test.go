@@ -126,7 +126,7 @@ func withoutRefreshToken(answer map[string]any) { delete(answer, "refresh_token"
 
 // TestExpiresIn looks at how long an access token is passed on that nothing renews.
 func TestExpiresIn(t *testing.T) {
-	r := newRig(t, 1, func(c *Config) { c.Headers["X-Auth-Request-Access-Token"] = "@access_token" })
+	r := newRig(t, 1, func(c *Config) { c.Headers["X-Auth-Request-Access-Token"] = Header{Claim: "@access_token"} })
 	for name, test := range map[string]struct {
 		value         any
 		atOnce, later bool // whether the token is passed on at once, and three minutes later

@@ -67,7 +67,7 @@ func (r *rig) another(config *Config, store Backend) *Service {
 }
 
 // eventually waits for a state that another goroutine brings about.
-func eventually(t *testing.T, what string, state func() bool) {
+func eventually(t testing.TB, what string, state func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !state(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -69,7 +69,14 @@ func change(t *testing.T, k Key, c *Config) {
 	case reflect.Int, reflect.Int64:
 		value.SetInt(value.Int() + 1)
 	case reflect.Map:
-		value.Set(reflect.ValueOf(map[string]string{"X-New": "claim"}))
+		entry := reflect.New(k.kind.Elem()).Elem()
+		if entry.Kind() == reflect.String {
+			entry.SetString("value")
+		} else {
+			entry.Set(reflect.ValueOf(Header{Claim: "claim"}))
+		}
+		value.Set(reflect.MakeMap(k.kind))
+		value.SetMapIndex(reflect.ValueOf("X-New"), entry)
 	case reflect.Slice:
 		switch k.Path {
 		case driftSites:

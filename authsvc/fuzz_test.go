@@ -395,16 +395,20 @@ func FuzzIdentity(f *testing.F) {
 			list = append(list, one+"x")
 		}
 		s := &session.Session{Subject: one, Claims: map[string]any{"email": two, "name": three, "groups": list}}
-		headers := []identityHeader{{"A", "sub"}, {"B", "email"}, {"C", "name"}, {"D", "groups"}, {"E", "@groups"}}
-		values, _ := renderIdentity(headers, s, session.Tokens{AccessToken: three}, []string{"groups"}, time.Now())
+		headers := map[string]Header{
+			"A": {Claim: "sub"}, "B": {Claim: "email"}, "C": {Claim: "name"}, "D": {Claim: "groups"}, "E": {Claim: "@groups"}, "F": {Claim: "@access_token"},
+			"G": {Claim: "groups", Encoding: "json", Most: 9}, "H": {Claim: "groups", Encoding: "percent", Filter: "."}, "I": {Claim: "name", Encoding: "base64url"},
+		}
+		plan := planOf(headers)
+		values, _ := renderAt(time.Now(), headers, s, session.Tokens{AccessToken: three})
 		size := 0
 		for i, value := range values {
-			size += len(headers[i].Name) + len(": \r\n") + len(value)
+			size += len(plan.headers[i].Name) + len(": \r\n") + len(value)
 			if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c == 0x7f }) || strings.TrimSpace(value) != value {
-				t.Fatalf("%s: %q", headers[i].Name, value)
+				t.Fatalf("%s: %q", plan.headers[i].Name, value)
 			}
 		}
-		if len(values) != len(headers) || size > maxIdentity {
+		if len(values) != len(plan.headers) || size > maxIdentity {
 			t.Fatalf("%d values of %d bytes", len(values), size)
 		}
 	})

@@ -2,113 +2,99 @@ package authsvc
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"authsvc/session"
 )
-
-// identityHeader says which claim a header of the verdict carries.
-type identityHeader struct {
-	Name  string // canonical
-	Claim string // a claim path, or one of the names below
-}
 
 // What a header can carry besides claims.
 const (
 	groupsValue      = "@groups"
 	accessTokenValue = "@access_token"
+	assertionValue   = "@assertion"
 )
 
-// maxIdentity bounds the identity headers of one answer, in bytes of names and values. A gateway reads all of an
-// answer's header block into one buffer, 4 KB in nginx, and refuses the user when it overflows; the
-// block stays below 3.5 KB.
-const maxIdentity = 3000
+// identityHeader is a header of an allowed verdict, compiled.
+type identityHeader struct {
+	Name     string // canonical
+	Claim    string // a claim path, or one of the names above
+	filter   *regexp.Regexp
+	most     int
+	encoding encoding
+}
 
-func identityHeaders(config map[string]string) []identityHeader {
+// identityHeaders compiles the headers of a configuration that was validated, in the order of their names.
+func identityHeaders(config map[string]Header) []identityHeader {
 	var list []identityHeader
 	for _, name := range slices.Sorted(maps.Keys(config)) {
-		if config[name] != "" {
-			list = append(list, identityHeader{name, config[name]})
+		h := config[name]
+		if h.Claim == "" {
+			continue
 		}
+		compiled := identityHeader{Name: name, Claim: h.Claim, most: h.Most, encoding: encodingNamed(h.Encoding)}
+		if h.Filter != "" {
+			compiled.filter = regexp.MustCompile(h.Filter)
+		}
+		list = append(list, compiled)
 	}
 	return list
 }
 
-// needsTokens reports whether any header carries one.
-func needsTokens(list []identityHeader) bool {
-	return slices.ContainsFunc(list, func(h identityHeader) bool { return h.Claim == accessTokenValue })
-}
-
-// renderIdentity gives each header its value, "" where there is none: a header is always
-// written, so that a copy that the client forged is always overwritten. It reports how many values
-// were left out because they cannot stand in a header or do not fit; groups are left out one by one, in the
-// provider's order, anything else whole.
-func renderIdentity(list []identityHeader, s *session.Session, t session.Tokens, groupsClaim []string, now time.Time) (values []string, dropped int) {
-	values = make([]string, len(list))
-	left := maxIdentity
-	for _, h := range list {
-		left -= len(h.Name) + len(": \r\n")
-	}
-	rendered := make([]renderedClaim, len(list))
+// positions returns where the headers are that carry this.
+func positions(list []identityHeader, claim string) (found []int) {
 	for i, h := range list {
-		rendered[i] = renderClaim(h, s, t, groupsClaim, now)
-	}
-	// Single claims come first: who it is must never be pushed out by groups, nor any of them by a token.
-	for turn := singleTurn; turn <= tokenTurn; turn++ {
-		for i, claim := range rendered {
-			if claim.turn != turn {
-				continue
-			}
-			var kept []string
-			for _, text := range claim.texts {
-				size := len(text)
-				if len(kept) > 0 {
-					size++ // the comma
-				}
-				if !fitsHeader(text, turn == listTurn) || size > left {
-					dropped++
-					continue
-				}
-				left -= size
-				kept = append(kept, text)
-			}
-			values[i] = strings.Join(kept, ",")
+		if h.Claim == claim {
+			found = append(found, i)
 		}
 	}
-	return values, dropped
+	return found
 }
 
-// The order in which headers get their share of the limit.
-const (
-	singleTurn = iota
-	listTurn
-	tokenTurn
-)
-
-// renderedClaim is what a header carries before the limit: its texts, and when its turn comes.
-type renderedClaim struct {
-	texts []string
-	turn  int
+// value is one of the values that a header carries: a claim, or an element of a list.
+type value struct {
+	header string // as it stands in the header
+	fits   bool   // it can stand there
+	claim  any    // as it stands in the assertion
 }
 
-func renderClaim(h identityHeader, s *session.Session, t session.Tokens, groupsClaim []string, now time.Time) renderedClaim {
-	switch h.Claim {
-	case groupsValue:
-		return renderedClaim{groups(s, groupsClaim), listTurn}
-	case accessTokenValue:
-		if t.AccessToken != "" && (t.Expiry.IsZero() || now.Before(t.Expiry)) {
-			return renderedClaim{[]string{t.AccessToken}, tokenTurn}
+// values are what a header carries before any limit.
+type values struct {
+	list []value
+	// many says that the claim is a list: its values are left out one by one, and a comma in one would make it two.
+	many bool
+	// beyond is how many there are that the header's own cap leaves out.
+	beyond int
+}
+
+// valuesOf reads the claim of a header from a session with these groups.
+func (h identityHeader) valuesOf(s *session.Session, groups []string) values {
+	var elements []any
+	var v values
+	if h.Claim == groupsValue {
+		v.many = true
+		for _, group := range groups {
+			elements = append(elements, group)
 		}
-		return renderedClaim{nil, tokenTurn}
+	} else if list, ok := claim(s, h.Claim).([]any); ok {
+		v.many, elements = true, list
+	} else {
+		elements = []any{claim(s, h.Claim)}
 	}
-	v := claim(s, h.Claim)
-	turn := singleTurn
-	if _, isList := v.([]any); isList {
-		turn = listTurn
+	for _, element := range elements {
+		text, ok := h.encoding.text(element)
+		if !ok || h.filter != nil && !h.filter.MatchString(text) {
+			continue
+		}
+		if h.most > 0 && len(v.list) == h.most {
+			v.beyond++
+			continue
+		}
+		written, fits := h.encoding.write(text, element, v.many)
+		v.list = append(v.list, value{written, fits, element})
 	}
-	return renderedClaim{claimTexts(v), turn}
+	return v
 }
 
 // fitsHeader reports whether a text may stand in a header as it is, UTF-8 included. In a list a comma would

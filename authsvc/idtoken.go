@@ -198,6 +198,15 @@ func payloadOf(jwt string) (map[string]any, error) {
 	return decodeClaims(payload)
 }
 
+// idTokenClaims returns what an ID token that was checked when it came tells about the user; nil when there is none.
+func idTokenClaims(idToken string) map[string]any {
+	claims, err := payloadOf(idToken)
+	if err != nil {
+		return nil
+	}
+	return aboutTheUser(claims)
+}
+
 // numericDate reads a NumericDate (RFC 7519, section 2) between 1970 and the year 9999.
 func numericDate(v any) (time.Time, bool) {
 	var seconds float64

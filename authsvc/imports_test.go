@@ -31,7 +31,7 @@ func TestImports(t *testing.T) {
 		"cel.dev/cel-go/interpreter":                              "the variables of an expression",
 		"golang.org/x/text/unicode/norm":                          "characters that some readers take for others",
 		"golang.org/x/net/publicsuffix":                           "which domains a cookie may have",
-		"github.com/maypok86/otter/v2":                            "what is known of bearer tokens",
+		"github.com/maypok86/otter/v2":                            "what is known of bearer tokens, and assertions that are kept for a moment",
 		"golang.org/x/net/http/httpguts":                          "which names a header may have",
 	}
 	// What is tempting, and why not.

@@ -116,7 +116,7 @@ func TestPersistedRecord(t *testing.T) {
 
 // TestSessionJSON reads what a page is told about its session.
 func TestSessionJSON(t *testing.T) {
-	r := newRig(t, 1, func(c *Config) { c.Headers["X-Auth-Request-User"] = "email" })
+	r := newRig(t, 1, func(c *Config) { c.Headers["X-Auth-Request-User"] = Header{Claim: "email"} })
 	b := r.browser()
 	check := func(reply reply, status int, exact string) {
 		t.Helper()
@@ -166,7 +166,7 @@ func TestSessionJSON(t *testing.T) {
 
 // TestUserinfoHasNoToken asks for the claims where a header carries a token.
 func TestUserinfoHasNoToken(t *testing.T) {
-	r := newRig(t, 1, func(c *Config) { c.Headers["X-Auth-Request-Access-Token"] = "@access_token" })
+	r := newRig(t, 1, func(c *Config) { c.Headers["X-Auth-Request-Access-Token"] = Header{Claim: "@access_token"} })
 	b := r.browser()
 	b.signIn()
 	if token := b.auth("").Header.Get("X-Auth-Request-Access-Token"); !strings.HasPrefix(token, "eyJ") {
@@ -199,7 +199,7 @@ func TestMethodsAndPaths(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/", "/nowhere", "/debug/pprof/", "/metrics", "/readyz", "/livez", "/start/", "/.well-known/x", "/session/x", "/START", "/callback%2f", "/jwks.json"} {
+	for _, path := range []string{"/", "/nowhere", "/debug/pprof/", "/metrics", "/readyz", "/livez", "/start/", "/.well-known/x", "/session/x", "/START", "/callback%2f", "/jwks"} {
 		for _, method := range []string{"GET", "POST", "OPTIONS", "PROPFIND"} {
 			answer := ask(r.replicas[0], method, path, trustedPeer, nil)
 			if answer.Code != http.StatusNotFound || answer.Header().Get("X-Request-Id") == "" || answer.Header().Get("Content-Security-Policy") == "" {

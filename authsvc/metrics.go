@@ -18,7 +18,9 @@ type metrics struct {
 	cacheMisses     prometheus.Counter
 	cacheBypasses   prometheus.Counter
 	shortened       prometheus.Counter
-	identityDropped prometheus.Counter
+	identityDropped *prometheus.CounterVec
+	groupsOverage   prometheus.Counter
+	revised         *prometheus.CounterVec
 	touchFailures   prometheus.Counter
 	introspections  *prometheus.CounterVec
 	panics          prometheus.Counter
@@ -48,9 +50,16 @@ func newMetrics(registry *prometheus.Registry) metrics {
 		shortened: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_return_addresses_shortened_total", Help: "Return addresses that were too long and lost their query or path.",
 		}),
-		identityDropped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "authsvc_identity_values_dropped_total", Help: "Values left out of identity headers: too long, or not fit for a header.",
+		identityDropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "authsvc_identity_values_dropped_total",
+			Help: "Values left out of identity headers, each time that a session is loaded: unfit for a header, beyond the header's most, beyond the size of all, or a token beyond it.",
+		}, []string{"reason"}),
+		groupsOverage: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "authsvc_groups_overage_total", Help: "Logins and refreshes whose groups the provider left out, since they are too many.",
 		}),
+		revised: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "authsvc_userinfo_asked_total", Help: "Sessions whose claims were asked for between refreshes (session.userinfo_interval), by result: ok, failed.",
+		}, []string{"result"}),
 		touchFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_touch_failures_total", Help: "Sessions whose idle time could not be extended.",
 		}),
@@ -64,8 +73,22 @@ func newMetrics(registry *prometheus.Registry) metrics {
 	for _, result := range []string{session.RefreshOK, session.RefreshShared, session.RefreshRevoked, session.RefreshFailed} {
 		m.refreshes.WithLabelValues(result) // there from the start, so that the first one is an increase
 	}
-	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.touchFailures, m.introspections, m.panics)
+	for _, reason := range []string{cutUnfit, cutMost, cutSize, cutToken} {
+		m.identityDropped.WithLabelValues(reason)
+	}
+	for _, result := range []string{"ok", "failed"} {
+		m.revised.WithLabelValues(result)
+	}
+	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.revised, m.touchFailures, m.introspections, m.panics)
 	return m
+}
+
+func (m *metrics) countRevised(failed bool) {
+	result := "ok"
+	if failed {
+		result = "failed"
+	}
+	m.revised.WithLabelValues(result).Inc()
 }
 
 // countCache is for every verdict: it looks no label up.

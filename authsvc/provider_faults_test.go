@@ -114,7 +114,7 @@ func checkRefused(t *testing.T, r *rig, b *browser, reply reply, canaries []stri
 	checkSecrets(t, "the page", reply.body, canaries)
 }
 
-func checkSecrets(t *testing.T, where, text string, canaries []string) {
+func checkSecrets(t testing.TB, where, text string, canaries []string) {
 	t.Helper()
 	for _, canary := range canaries {
 		if canary != "" && strings.Contains(text, canary) {
@@ -273,7 +273,7 @@ func TestIDTokenFaults(t *testing.T) {
 				for range 40 {
 					deep = []any{deep}
 				}
-				c["deep"] = deep
+				c["groups"] = deep
 			})
 		}),
 	})

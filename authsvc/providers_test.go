@@ -42,7 +42,7 @@ func newChoiceRig(t *testing.T, configure func(*Config)) *choiceRig {
 		}
 		c.staff, c.partners = start("staff"), start("partners")
 		config.OIDC = DefaultConfig().OIDC
-		config.Headers["X-Auth-Request-Issuer"] = "iss"
+		config.Headers["X-Auth-Request-Issuer"] = Header{Claim: "iss"}
 		if configure != nil {
 			configure(config)
 		}

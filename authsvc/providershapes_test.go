@@ -85,8 +85,8 @@ func TestProviderShapes(t *testing.T) {
 		{shape: idptest.GitLab(), groups: "staff,admins", later: "admins", user: "alice", name2: "alice", person: alice},
 		{shape: idptest.Dex(), groups: "staff,admins", later: "admins", user: "alice", name2: "alice", person: alice},
 		{shape: idptest.Authentik(), groups: "staff,admins", later: "admins", user: "alice", name2: "alice", person: alice},
-		// A refresh there tells nothing about the person: what the login told stays.
-		{shape: idptest.ADFS(), groups: "staff,admins", later: "staff,admins", user: "alice", name2: "alice", person: alice},
+		// A refresh there brings no ID token: the access token tells what has changed, and what it leaves out stays.
+		{shape: idptest.ADFS(), groups: "staff,admins", later: "admins", user: "alice", name2: "alice", person: alice},
 		{name: "one group at AD FS", shape: idptest.ADFS(), groups: "staff", later: "staff", user: "alice", name2: "alice",
 			person: with(func(p *idptest.Person) { p.Groups = []string{"staff"} })},
 	} {

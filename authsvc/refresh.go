@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 
 	"authsvc/session"
 )
 
 // refresh renews a session's tokens (RFC 6749, section 6; OpenID Connect Core 1.0, section 12) and derives its claims again: what the
-// provider says now replaces what it said, and what it leaves out stays. It is the site's session.RefreshFunc.
+// provider says now replaces what it said; see claims for what it leaves out. It is the site's session.RefreshFunc.
 func (site *site) refresh(ctx context.Context, s session.Session, t session.Tokens) (session.Session, session.Tokens, error) {
 	p := site.providerOf(s.Issuer)
 	if p == nil {
@@ -30,22 +29,36 @@ func (site *site) refresh(ctx context.Context, s session.Session, t session.Toke
 	if err != nil {
 		return s, t, err
 	}
-	if renewed == nil {
-		renewed = &verifiedID{Subject: s.Subject, Claims: map[string]any{}}
+	h := heard{subject: s.Subject, tokens: token, former: s.Claims, formerIDToken: idTokenClaims(t.IDToken)}
+	if renewed != nil {
+		h.idToken = renewed.Claims
 	}
-	if meta.Userinfo != "" && site.lacksClaims(renewed.Claims) {
-		// An answer that is no good is discarded, as at a login; the former claims stay then.
-		if err := p.addUserinfo(ctx, meta, renewed, token.AccessToken); err != nil {
-			site.warn(err)
-		}
-	}
-	claims := maps.Clone(s.Claims)
-	if claims == nil {
-		claims = map[string]any{}
-	}
-	maps.Copy(claims, renewed.Claims)
-	s.Claims = claims
+	s.Claims = site.claims(ctx, p, meta, h, site.warn)
 	return s, token, nil
+}
+
+// revise asks userinfo for the claims as they are now, and returns them; those that the session has when the provider cannot tell. It is the site's
+// session.ReviseFunc.
+func (site *site) revise(ctx context.Context, s session.Session, t session.Tokens) map[string]any {
+	p := site.providerOf(s.Issuer)
+	if p == nil {
+		return s.Claims
+	}
+	meta, err := p.ready()
+	if err != nil || meta.Userinfo == "" || t.AccessToken == "" {
+		return s.Claims
+	}
+	failed := false
+	idToken := idTokenClaims(t.IDToken)
+	claims := site.claims(ctx, p, meta, heard{subject: s.Subject, idToken: idToken, tokens: t, former: s.Claims, formerIDToken: idToken}, func(err error) {
+		failed = true
+		site.warn(err)
+	})
+	site.tellRevised(failed)
+	if failed {
+		return s.Claims
+	}
+	return claims
 }
 
 // renew asks the token endpoint. The ID token is nil when the provider gave no new one. Errors: session.ErrRefused when the provider

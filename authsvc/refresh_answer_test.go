@@ -10,7 +10,7 @@ import (
 
 const accessHeader = "X-Auth-Request-Access-Token"
 
-func withAccessToken(c *Config) { c.Headers[accessHeader] = accessTokenValue }
+func withAccessToken(c *Config) { c.Headers[accessHeader] = Header{Claim: accessTokenValue} }
 
 // passes fails the test unless the browser passes, with this value of the groups header.
 func (b *browser) passes(groups string) reply {

@@ -12,7 +12,7 @@ import (
 // TestOneRefresh sends parallel requests to all replicas once the access token has expired: the provider, which revokes a family when
 // a refresh token comes twice, sees one grant, and everyone passes.
 func TestOneRefresh(t *testing.T) {
-	r := newRig(t, 3, func(c *Config) { c.Headers["X-Auth-Request-Access-Token"] = accessTokenValue })
+	r := newRig(t, 3, func(c *Config) { c.Headers["X-Auth-Request-Access-Token"] = Header{Claim: accessTokenValue} })
 	b := r.browser()
 	b.signIn()
 	old := b.auth("").Header.Get("X-Auth-Request-Access-Token")

@@ -26,7 +26,7 @@ import (
 // rig is replicas of the service over one store, behind one public URL that spreads requests over them by round robin, with a
 // provider that misbehaves on request.
 type rig struct {
-	t        *testing.T
+	t        testing.TB
 	provider *idptest.Provider
 	store    *faultyStore
 	replicas []*Service
@@ -49,13 +49,13 @@ var people = []idptest.Person{
 const testClientSecret = "client-secret-canary"
 
 // newRig starts a rig; configure may change the configuration before the replicas are made.
-func newRig(t *testing.T, replicas int, configure func(*Config)) *rig {
+func newRig(t testing.TB, replicas int, configure func(*Config)) *rig {
 	t.Helper()
 	return newRigWith(t, replicas, configure, nil)
 }
 
 // newRigWith is newRig with a provider of the test's own: provide may change what it is.
-func newRigWith(t *testing.T, replicas int, configure func(*Config), provide func(*idptest.Options)) *rig {
+func newRigWith(t testing.TB, replicas int, configure func(*Config), provide func(*idptest.Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, log: new(logBuffer)}
 	r.visitor.Store("alice")
@@ -115,7 +115,7 @@ func (r *rig) startProvider(config *Config, provide func(*idptest.Options)) {
 }
 
 // run runs the service until the test ends, and waits until it knows its provider.
-func run(t *testing.T, s *Service) {
+func run(t testing.TB, s *Service) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -142,7 +142,7 @@ func cookieSecret(n byte) Secret {
 
 // browser keeps cookies and follows redirects as a browser does.
 type browser struct {
-	t      *testing.T
+	t      testing.TB
 	rig    *rig
 	base   string // the public_url that it goes to
 	client *http.Client

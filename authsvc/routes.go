@@ -40,6 +40,7 @@ func (s *Service) routes() []route {
 		{path: "/session", methods: get, handle: s.sessionJSON},
 		{path: "/sessions", methods: getOrPost, handle: s.page(s.sessions)},
 		{path: "/userinfo", methods: get, handle: s.userinfoJSON},
+		{path: "/jwks.json", methods: get, handle: s.jwks},
 	}
 	for path, dialect := range dialects {
 		routes = append(routes, route{path: path, handle: s.check(dialect), anywhere: true})

@@ -13,8 +13,9 @@ type ruleSet struct {
 	groupsClaim []string
 	// looks says that a rule looks at what was asked, so that an unknown request matches none; paths, that one looks at the path.
 	looks, paths bool
-	// claims are the claims that expressions name, beside those that other keys look at.
-	claims []string
+	// claims are the claims that expressions name, beside those that other keys look at; anyClaim says that one goes through all of them.
+	claims   []string
+	anyClaim bool
 }
 
 // rule is one compiled rule. Within a list any value will do; an empty list is no condition.

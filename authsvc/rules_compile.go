@@ -178,6 +178,7 @@ func (c *ruleCompiler) expression(i int, from *Rule, r *rule) {
 	c.set.looks = c.set.looks || when.looksAtRequest
 	c.set.paths = c.set.paths || when.looksAtPath
 	c.set.claims = append(c.set.claims, when.claims...)
+	c.set.anyClaim = c.set.anyClaim || when.anyClaim
 }
 
 // findUnreachable reports every rule about requests for which an earlier one speaks. One with a name and nothing about requests may be

@@ -107,7 +107,7 @@ func TestWhenLooks(t *testing.T) {
 		`session.subject == "a"`:                                                               "session",
 		`session.created < timestamp("2030-01-01T00:00:00Z")`:                                  "time session",
 		`has(claims.a) && claims.b.c == 1`:                                                     "session a b",
-		`claims["x y"] == 1 || "z" in claims`:                                                  "session",
+		`claims["x y"] == 1 || "z" in claims`:                                                  "session x y z",
 		`["request"].exists(path, path == "request.path")`:                                     "",
 		`session.groups.exists(g, g == request.path) && claims.level > 3 && claims.level < 99`: "request path session level",
 	} {

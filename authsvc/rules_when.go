@@ -39,6 +39,7 @@ type condition struct {
 	// looksAtRequest says that it looks at what was asked, looksAtPath at the path of it, looksAtTime at when, looksAtSession at who asks.
 	looksAtRequest, looksAtPath, looksAtTime, looksAtSession bool
 	claims                                                   []string // that it names
+	anyClaim                                                 bool     // it looks at claims in a way that does not tell which
 }
 
 // whenVariables are what expressions see. Their names have a dot, so that a name that does not exist is found when the expression is compiled.
@@ -127,14 +128,30 @@ func (c *condition) look(checked *ast.AST) {
 			c.looksAtTime = c.looksAtTime || reference.Name == "session.created" || reference.Name == "session.expires"
 		}
 	}
+	isClaims := func(e ast.Expr) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == "claims" }
+	unnamed := 0
 	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() != ast.SelectKind {
-			return
-		}
-		if of := e.AsSelect().Operand(); of.Kind() == ast.IdentKind && of.AsIdent() == "claims" {
+		switch {
+		case isClaims(e):
+			unnamed++
+		case e.Kind() == ast.SelectKind && isClaims(e.AsSelect().Operand()):
 			c.claims = append(c.claims, e.AsSelect().FieldName())
+			unnamed--
+		case e.Kind() == ast.CallKind && len(e.AsCall().Args()) == 2:
+			// claims["name"], and "name" in claims
+			for i, of := range e.AsCall().Args() {
+				name := e.AsCall().Args()[1-i]
+				if !isClaims(of) || name.Kind() != ast.LiteralKind {
+					continue
+				}
+				if text, ok := name.AsLiteral().(types.String); ok {
+					c.claims = append(c.claims, string(text))
+					unnamed--
+				}
+			}
 		}
 	}))
+	c.anyClaim = unnamed > 0
 	slices.Sort(c.claims)
 	c.claims = slices.Compact(c.claims)
 }

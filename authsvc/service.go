@@ -54,9 +54,13 @@ type Service struct {
 	cache    *session.Cache
 	tokens   *knownTokens // that were brought as bearer tokens, at any site
 	stock    *stock
-	sites    atomic.Pointer[sites]
-	draining atomic.Bool
-	flights  sync.WaitGroup // refreshes under way, which no request waits for
+	// assertions are those that were made a moment ago, of every site.
+	assertions *keptAssertions
+	cuts       notices
+	sites      atomic.Pointer[sites]
+	draining   atomic.Bool
+	flights    sync.WaitGroup // refreshes under way, which no request waits for
+	overage    sync.Once      // the operator was told of groups that are left out
 
 	// Among the replicas.
 	id, version string
@@ -87,6 +91,7 @@ func New(o Options) (*Service, error) {
 		TTL: o.Config.Session.CacheTTL, Stale: o.Config.Session.ServeStale, Bytes: cacheBytes(),
 		Report: s.metrics.countCache, Back: s.journal.Replay,
 	})
+	s.assertions = newKeptAssertions(cacheBytes() / 4)
 	s.tokens = newKnownTokens(o.Store.Now)
 	s.standing.Store(&standing{}) // not ready until Join says otherwise
 	s.stock = &stock{counter: o.Store}
@@ -150,6 +155,15 @@ func (s *Service) ReplaceSecrets(ctx context.Context, c *Config) error {
 	}
 	s.sites.Store(next)
 	return nil
+}
+
+// countOverage counts groups that the provider left out, and says once what to do about it: it will be so at every login of these people.
+func (s *Service) countOverage() {
+	s.metrics.groupsOverage.Inc()
+	s.overage.Do(func() {
+		s.log.Warn().Msg("the provider leaves groups out of its tokens where somebody has too many (Entra's overage), so that these people have none here; " +
+			"let the token carry only groups that are assigned to the application, or use app roles with oidc.groups_claim: roles; authsvc_groups_overage_total counts them")
+	})
 }
 
 // Drain makes the service not ready, while it serves on: gateways that ask for readiness go to another replica.

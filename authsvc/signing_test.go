@@ -83,7 +83,7 @@ func (r *rig) marked(key byte) bool {
 	return slices.ContainsFunc(marks, func(mark session.KeyMark) bool { return mark.Key == alone.Fingerprints()[0] })
 }
 
-func (s *Service) signsWith(t *testing.T, key byte) bool {
+func (s *Service) signsWith(t testing.TB, key byte) bool {
 	t.Helper()
 	alone, err := session.NewKeyring([][]byte{bytes.Repeat([]byte{key}, session.MasterKeySize)})
 	if err != nil {

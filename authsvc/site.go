@@ -30,16 +30,24 @@ type site struct {
 	warn      func(error) // tells the operator what nobody else is told
 
 	refreshWait time.Duration // how long a verdict waits for a refresh once the access token has expired
+	// userinfoInterval is how often userinfo is asked for changed claims; 0 is never but at a login and a refresh.
+	userinfoInterval time.Duration
 
 	sessionCookie cookie
 	loginCookie   cookie
 
 	trusted     []netip.Prefix
 	headers     []identityHeader
-	tokens      bool // a header carries one
+	identities  identityPlan
+	asserter    *asserter
+	tellCut     func(session.ID, omitted) // something was left out of the headers of a session
+	tokens      bool                      // a header carries one
 	groupsClaim []string
 	rules       *ruleSet
-	userClaim   string // what the user header carries
+	needed      neededClaims
+	tellOverage func()            // groups were left out since they are too many
+	tellRevised func(failed bool) // userinfo was asked for changed claims
+	userClaim   string            // what the user header carries
 
 	returns       returnPolicy
 	returnDefault string
@@ -88,8 +96,11 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 			sameSite: http.SameSiteLaxMode, maxAge: int(attemptLife / time.Second),
 		},
 		trusted:       c.TrustedPrefixes(),
-		headers:       identityHeaders(c.Headers),
+		identities:    newIdentityPlan(c),
+		tellCut:       service.tellCut,
 		groupsClaim:   c.OIDC.GroupsClaim,
+		tellOverage:   service.countOverage,
+		tellRevised:   service.metrics.countRevised,
 		userClaim:     "sub",
 		providers:     providers,
 		returnDefault: c.Redirect.Default,
@@ -99,15 +110,20 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 		return nil, err
 	}
 	s.sessions.Endings, s.sessions.Journal, s.sessions.Cache = &service.endings, &service.journal, service.cache
-	s.sessions.Format = service.formatToWrite
+	s.sessions.Format, s.sessions.Derive = service.formatToWrite, s.derive
+	s.headers = s.identities.headers
+	if s.asserter, err = newAsserter(name, c.PublicURL, keyring, service.assertions, service.store.Now); err != nil {
+		return nil, err
+	}
 	s.warn = func(err error) { service.log.Warn().Err(err).Msg("the refresh goes on with the former claims") }
 	s.renewer = &session.Renewer{
 		Manager: s.sessions, Slots: service.store, Refresh: s.refresh, Before: c.Session.RefreshBefore,
 		Running: &service.flights, Report: service.reportRefresh, Limit: c.Session.RefreshLimit,
+		Revise: s.revise, Interval: c.Session.UserinfoInterval,
 	}
-	s.refreshWait = c.Session.RefreshWait
-	s.tokens = needsTokens(s.headers)
-	if claim := c.Headers["X-Auth-Request-User"]; claim != "" && !strings.HasPrefix(claim, "@") {
+	s.refreshWait, s.userinfoInterval = c.Session.RefreshWait, c.Session.UserinfoInterval
+	s.tokens = len(s.identities.tokens) > 0
+	if claim := c.Headers["X-Auth-Request-User"].Claim; claim != "" && !strings.HasPrefix(claim, "@") {
 		s.userClaim = claim
 	}
 	rules, problems := compileRules(c.Rules, c.OIDC.GroupsClaim)
@@ -116,7 +132,7 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 			return nil, fmt.Errorf("rules%s: %s", problem.place(), problem.wrong)
 		}
 	}
-	s.rules = rules
+	s.rules, s.needed = rules, newNeededClaims(c, rules)
 	if s.answersByForm() {
 		// The provider's page posts to the callback: a cross-site request, which brings no Lax cookies.
 		s.loginCookie.sameSite = http.SameSiteNoneMode
@@ -196,19 +212,4 @@ func (s *site) loginURL(returnTo string, limit int) string {
 		}
 		returnTo = short
 	}
-}
-
-// lacksClaims reports whether the ID token left out a claim that this site forwards, so that userinfo is worth asking.
-func (s *site) lacksClaims(claims map[string]any) bool {
-	wanted := slices.Clone(s.groupsClaim)
-	wanted = append(wanted, "email")
-	wanted = append(wanted, s.rules.claims...)
-	for _, h := range s.headers {
-		if !strings.HasPrefix(h.Claim, "@") {
-			wanted = append(wanted, h.Claim)
-		}
-	}
-	return slices.ContainsFunc(wanted, func(path string) bool {
-		return claim(&session.Session{Subject: "-", Issuer: "-", ProviderSession: "-", ACR: "-", Claims: claims}, path) == nil
-	})
 }

@@ -10,36 +10,24 @@ import (
 	"net/url"
 )
 
-// addUserinfo adds the claims of the userinfo endpoint that the ID token lacks (OpenID Connect Core 1.0, section
-// 5.3). The ID token has more weight, since it is signed: its claims stay. An answer that is unusable or about someone else is
-// discarded whole, and only the error tells.
-func (p *provider) addUserinfo(ctx context.Context, m *metadata, id *verifiedID, accessToken string) error {
+// userinfoAbout returns the claims of the userinfo endpoint about a user (OpenID Connect Core 1.0, section 5.3). An answer that is unusable or about someone
+// else is discarded whole. Errors: errUserinfo.
+func (p *provider) userinfoAbout(ctx context.Context, m *metadata, subject, accessToken string) (map[string]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
 	claims, err := p.fetchUserinfo(ctx, m, accessToken)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUserinfo, err)
+		return nil, fmt.Errorf("%w: %w", errUserinfo, err)
 	}
 	// "The sub Claim in the UserInfo Response MUST be verified to exactly match the sub Claim in the ID Token; if they do
 	// not match, the UserInfo Response values MUST NOT be used."
-	if subject, _ := claims["sub"].(string); subject != id.Subject {
-		return fmt.Errorf("%w: its sub is not the ID token's", errUserinfo)
+	if told, _ := claims["sub"].(string); told != subject {
+		return nil, fmt.Errorf("%w: its sub is not the ID token's", errUserinfo)
 	}
-	// An address and the word that it was verified count only together, from one answer.
-	if _, has := id.Claims["email"]; has {
-		delete(claims, "email_verified")
-	} else {
-		delete(id.Claims, "email_verified")
-	}
-	for name, value := range aboutTheUser(claims) {
-		if _, has := id.Claims[name]; !has {
-			id.Claims[name] = value
-		}
-	}
-	return nil
+	return aboutTheUser(claims), nil
 }
 
-// errUserinfo says that the userinfo answer was discarded. The login goes on with the ID token's claims.
+// errUserinfo says that the userinfo answer was discarded. The login goes on with what the tokens tell.
 var errUserinfo = errors.New("userinfo discarded")
 
 func (p *provider) fetchUserinfo(ctx context.Context, m *metadata, accessToken string) (map[string]any, error) {

@@ -148,6 +148,9 @@ func (v *validator) session() {
 	}
 	v.duration("session.refresh_before", s.RefreshBefore, 0, century)
 	v.duration("session.refresh_wait", s.RefreshWait, 0, maxRefreshWait)
+	if s.UserinfoInterval != 0 {
+		v.duration("session.userinfo_interval", s.UserinfoInterval, time.Second, century)
+	}
 	v.duration("session.cache_ttl", s.CacheTTL, 0, century)
 	v.duration("session.serve_stale", s.ServeStale, 0, century)
 	if s.CacheTTL == 0 && s.ServeStale > 0 {

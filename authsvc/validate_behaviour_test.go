@@ -55,17 +55,19 @@ func TestValidateRedirect(t *testing.T) {
 }
 
 func TestValidateHeaders(t *testing.T) {
-	set := func(name, claim string) func(*Config) { return func(c *Config) { c.Headers[name] = claim } }
+	set := func(name, claim string) func(*Config) {
+		return func(c *Config) { c.Headers[name] = Header{Claim: claim} }
+	}
 	checks := []check{
 		{name: "claim", change: set("X-Role", "realm_access.roles")},
 		{name: "token", change: set("X-Auth-Request-Access-Token", "@access_token")},
 		{name: "groups elsewhere", change: set("X-Forwarded-Groups", "@groups")},
-		{name: "assertion", change: set("X-Auth-Request-Jwt", "@assertion"), key: "headers.X-Auth-Request-Jwt"},
+		{name: "assertion", change: set("X-Auth-Request-Jwt", "@assertion")},
 		{name: "unknown @", change: set("X-A", "@b"), key: "headers.X-A"},
 		{name: "space in front", change: set("X-A", " b"), key: "headers.X-A"},
 		{name: "many", change: func(c *Config) {
 			for i := range 40 {
-				c.Headers["X-"+strings.Repeat("A", i+1)] = "a"
+				c.Headers["X-"+strings.Repeat("A", i+1)] = Header{Claim: "a"}
 			}
 		}, key: "headers"},
 	}

@@ -3,6 +3,7 @@ package authsvc
 import (
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -29,7 +30,7 @@ func (v *validator) headers() {
 		v.wrong("headers", "has more than 40 headers", "keep those that the applications read")
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.c.Headers)) {
-		key, claim := "headers."+printableName(name), v.c.Headers[name]
+		key, header := "headers."+printableName(name), v.c.Headers[name]
 		canonical := http.CanonicalHeaderKey(name)
 		isPrefixOf := func(prefix string) bool { return strings.HasPrefix(canonical, prefix) }
 		switch {
@@ -40,13 +41,30 @@ func (v *validator) headers() {
 		case slices.Contains(ownHeaders, canonical) || slices.ContainsFunc(ownHeaderPrefixes, isPrefixOf):
 			v.wrong(key, "is a header with a meaning of its own", "choose another name, such as X-Auth-Request-Name")
 		}
-		switch {
-		case claim == "@assertion":
-			v.wrong(key, "@assertion is not in this version", "remove it")
-		case strings.HasPrefix(claim, "@") && claim != groupsValue && claim != accessTokenValue:
-			v.wrong(key, quote(claim)+" is not known", "write a claim path, @groups or @access_token")
-		case strings.TrimSpace(claim) != claim:
-			v.wrong(key, "its claim path begins or ends with a space", "write the path alone")
-		}
+		v.header(key, header)
+	}
+}
+
+// maxFilter bounds a filter, in bytes.
+const maxFilter = 1000
+
+// header checks what one header carries.
+func (v *validator) header(key string, h Header) {
+	switch {
+	case strings.HasPrefix(h.Claim, "@") && h.Claim != groupsValue && h.Claim != accessTokenValue && h.Claim != assertionValue:
+		v.wrong(key, quote(h.Claim)+" is not known", "write a claim path, @groups, @access_token or @assertion")
+	case (h.Claim == accessTokenValue || h.Claim == assertionValue) && !h.plain():
+		v.wrong(key, h.Claim+" is carried as it is", "remove filter, most and encoding")
+	case strings.TrimSpace(h.Claim) != h.Claim:
+		v.wrong(key, "its claim path begins or ends with a space", "write the path alone")
+	}
+	if _, err := regexp.Compile(h.Filter); err != nil || len(h.Filter) > maxFilter {
+		v.wrong(key+".filter", "is no regular expression of at most 1000 characters", "write one in RE2's syntax, such as ^app- or ^(staff|admins)$")
+	}
+	if h.Most < 0 {
+		v.wrong(key+".most", "is negative", "write how many values are carried at most, or 0 for any number")
+	}
+	if !slices.Contains(encodings, h.Encoding) {
+		v.wrong(key+".encoding", quote(h.Encoding)+" is not one of its words", "write "+alternatives(encodings[1:]))
 	}
 }

@@ -55,9 +55,9 @@ func (v *validator) providers() {
 	}
 }
 
-func claimsOf(headers map[string]string) (claims []string) {
-	for _, claim := range headers {
-		claims = append(claims, claim)
+func claimsOf(headers map[string]Header) (claims []string) {
+	for _, header := range headers {
+		claims = append(claims, header.Claim)
 	}
 	return claims
 }

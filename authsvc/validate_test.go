@@ -66,7 +66,7 @@ func TestGoodConfig(t *testing.T) {
 
 func TestCompleteTwiceChangesNothing(t *testing.T) {
 	c := goodConfig()
-	c.Headers["X-Auth-Request-Email"] = ""
+	c.Headers["X-Auth-Request-Email"] = Header{}
 	c.Cookie.Domain = ".Example.com"
 	c.Complete()
 	name, headers := c.Cookie.Name, len(c.Headers)

@@ -45,8 +45,11 @@ type cached struct {
 	session    Session
 	tokens     Tokens // what an identity header may carry: the access token, and its expiry
 	withTokens bool
-	asked      time.Time // when the store was asked, by this host's clock
-	epoch      uint64
+	// derived is what Manager.Derive made of it, in so many bytes.
+	derived     any
+	derivedSize int
+	asked       time.Time // when the store was asked, by this host's clock
+	epoch       uint64
 }
 
 // NewCache makes a cache.
@@ -201,7 +204,7 @@ func (c *Cache) report(result string) {
 func (e *cached) weight() uint32 {
 	const fixed = 600 // the entry, its place in the table, and the eviction policy's books
 	s := &e.session
-	n := fixed + len(s.Site) + len(s.Issuer) + len(s.Subject) + len(s.ProviderSession) + len(s.ACR) + len(e.tokens.AccessToken) + sizeOf(s.Claims)
+	n := fixed + len(s.Site) + len(s.Issuer) + len(s.Subject) + len(s.ProviderSession) + len(s.ACR) + len(e.tokens.AccessToken) + sizeOf(s.Claims) + e.derivedSize
 	return uint32(min(n, 1<<31))
 }
 

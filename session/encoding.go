@@ -35,6 +35,7 @@ type identity struct {
 	AccessExpires   int64          `cbor:"8,keyasint,omitempty"` // Unix milliseconds
 	AccessLife      int64          `cbor:"9,keyasint,omitempty"` // milliseconds
 	Refreshable     bool           `cbor:"10,keyasint,omitempty"`
+	ClaimsAsked     int64          `cbor:"11,keyasint,omitempty"` // Unix milliseconds
 	addition
 }
 
@@ -77,6 +78,9 @@ func encodeIdentity(s Session, format byte) ([]byte, error) {
 	if !s.AuthTime.IsZero() {
 		p.AuthTime = s.AuthTime.Unix()
 	}
+	if !s.ClaimsAsked.IsZero() {
+		p.ClaimsAsked = s.ClaimsAsked.UnixMilli()
+	}
 	if format == RecordFormat {
 		p.addition = newAddition(s)
 	}
@@ -98,6 +102,9 @@ func decodeIdentity(plaintext []byte, format byte) (Session, error) {
 	}
 	if p.AccessExpires != 0 {
 		s.AccessExpires = time.UnixMilli(p.AccessExpires)
+	}
+	if p.ClaimsAsked != 0 {
+		s.ClaimsAsked = time.UnixMilli(p.ClaimsAsked)
 	}
 	if p.AuthTime != 0 {
 		s.AuthTime = time.Unix(p.AuthTime, 0)

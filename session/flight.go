@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"time"
 )
 
@@ -25,6 +26,8 @@ type flight struct {
 	renewer *Renewer
 	token   Token
 	seen    Session // as it was when the flight began
+	// refreshes says that it is about the tokens, so that its result is one of a refresh. Only the flight itself reads it.
+	refreshes bool
 
 	done    chan struct{}
 	session Session // the renewed session; its Version is 0 when there is none
@@ -57,7 +60,7 @@ func (f *flight) fly() {
 		defer r.Running.Done()
 	}
 	end := f.renewOrFail()
-	if end.result != "" && r.Report != nil {
+	if end.result != "" && f.refreshes && r.Report != nil {
 		r.Report(end.result, end.err)
 	}
 	f.publish(Session{}, Tokens{}, nil) // whoever still waits has nothing to wait for
@@ -80,6 +83,7 @@ func (f *flight) fly() {
 func (f *flight) renewOrFail() (end landing) {
 	defer func() {
 		if cause := recover(); cause != nil {
+			f.refreshes = true
 			end = landing{RefreshFailed, fmt.Errorf("session: panic of type %T during a refresh", cause), defaultPause}
 		}
 	}()
@@ -171,10 +175,13 @@ func (f *flight) renewLeased(ctx context.Context, lease *heldLease) landing {
 		return landing{result: RefreshShared}
 	case err != nil:
 		return landing{RefreshFailed, err, storePause}
-	case s.Version != f.seen.Version || !r.Due(s):
+	case s.Version != f.seen.Version || !r.Pending(s):
 		f.publish(s, t, nil)
 		return landing{result: RefreshShared}
+	case !r.Due(s):
+		return f.revise(ctx, s, t)
 	}
+	f.refreshes = true
 	call, cancel := context.WithTimeout(ctx, orDefault(r.Timeout, defaultTimeout))
 	defer cancel()
 	renewed, tokens, err := r.Refresh(call, s, t)
@@ -186,7 +193,38 @@ func (f *flight) renewLeased(ctx context.Context, lease *heldLease) landing {
 		// Sessions that failed together shall not come back together.
 		return landing{RefreshFailed, err, pause + rand.N(pause/10)}
 	}
-	return f.save(ctx, renewed, tokens)
+	renewed.ClaimsAsked = r.Manager.now()
+	return f.save(ctx, t, renewed, tokens)
+}
+
+// revise asks for the claims and saves them. That it was asked is noted first, by the same compare-and-swap as everything: whatever becomes of the answer, or of
+// this replica, nobody asks again before the interval is over.
+func (f *flight) revise(ctx context.Context, s Session, t Tokens) landing {
+	r := f.renewer
+	s.ClaimsAsked = r.Manager.now()
+	s, err := r.Manager.Rotate(ctx, f.token, s, t)
+	if err == nil {
+		call, cancel := context.WithTimeout(ctx, orDefault(r.Timeout, defaultTimeout))
+		defer cancel()
+		claims := r.Revise(call, s, t)
+		if reflect.DeepEqual(claims, s.Claims) {
+			f.publish(s, t, nil)
+			return landing{}
+		}
+		s.Claims = claims
+		s, err = r.Manager.Rotate(ctx, f.token, s, t)
+	}
+	switch {
+	case err == nil:
+		f.publish(s, t, nil)
+		return landing{}
+	case errors.Is(err, ErrNotFound):
+		f.publish(Session{}, Tokens{}, err)
+		return landing{}
+	case errors.Is(err, ErrVersion):
+		return landing{} // someone else has written, and theirs counts
+	}
+	return landing{pause: storePause}
 }
 
 // refused ends a session whose tokens the provider will not renew, unless it turns out that another replica has renewed
@@ -225,8 +263,8 @@ func (f *flight) refused(ctx context.Context, s Session, lease *heldLease, refus
 }
 
 // save writes renewed tokens. While the store does not answer they are kept here, where the requests of this replica find them,
-// and tried again until they are saved, refused or the session is over: the old ones are spent.
-func (f *flight) save(ctx context.Context, renewed Session, t Tokens) landing {
+// and tried again until they are saved, refused or the session is over: the old ones are spent. spent are those that the provider was asked with.
+func (f *flight) save(ctx context.Context, spent Tokens, renewed Session, t Tokens) landing {
 	manager := f.renewer.Manager
 	for delay := saveRetryMin; ; delay = min(2*delay, saveRetryMax) {
 		saved, err := manager.Rotate(ctx, f.token, renewed, t)
@@ -240,6 +278,10 @@ func (f *flight) save(ctx context.Context, renewed Session, t Tokens) landing {
 		case errors.Is(err, ErrVersion):
 			// Someone else has written, and theirs counts; or it was this flight, and the store's answer was lost.
 			s, now, err := manager.LoadWithTokens(ctx, f.token)
+			if err == nil && now.RefreshToken == spent.RefreshToken && now.AccessToken == spent.AccessToken {
+				renewed.Version = s.Version // what they have written is not the tokens, and these must not be lost
+				break
+			}
 			if err == nil {
 				f.publish(s, now, nil)
 			}

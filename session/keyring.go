@@ -193,3 +193,13 @@ func derive(secret, salt []byte, info string, size int) []byte {
 	}
 	return key
 }
+
+// Subkeys returns size bytes (at most 8160) for each key of the ring, in its order, that only who knows that master key can know: the same for every
+// replica, and others for another purpose.
+func (k *Keyring) Subkeys(purpose string, size int) [][]byte {
+	var subkeys [][]byte
+	for _, key := range k.keys {
+		subkeys = append(subkeys, derive(key.seal, nil, "authsvc subkey "+purpose, size))
+	}
+	return subkeys
+}

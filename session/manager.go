@@ -32,6 +32,9 @@ type Manager struct {
 	// Format tells the format of records to write, from OldestRecordFormat to RecordFormat, which nil stands for. It follows the other
 	// replicas: see FormatToWrite.
 	Format func() byte
+	// Derive, unless nil, makes of a session what its verdicts need, and tells about how many bytes of memory that takes. Recall gives it to all who get the
+	// session from the cache, so nobody may change it. Tokens are zero unless they were asked for.
+	Derive func(s Session, t Tokens) (derived any, size int)
 	// Now is the store's clock, the only one by which sessions are measured; nil means time.Now.
 	Now func() time.Time
 }
@@ -67,6 +70,7 @@ func (m *Manager) Begin(ctx context.Context, s Session, t Tokens) (Token, Sessio
 	now := m.now()
 	s.ID, s.Version, s.Site = token.ID(), 1, m.Site
 	s.Created, s.Expires = now, now.Add(m.AbsoluteTimeout).Truncate(time.Millisecond)
+	s.ClaimsAsked = now
 	r, err := m.seal(token, &s, t, now)
 	if err != nil {
 		return Token{}, Session{}, err
@@ -102,10 +106,12 @@ func (m *Manager) Rotate(ctx context.Context, token Token, s Session, t Tokens) 
 
 // seal makes the record of a session and its tokens, and notes in the session what it has to know of them.
 func (m *Manager) seal(token Token, s *Session, t Tokens, now time.Time) (Record, error) {
-	s.AccessExpires, s.AccessLife, s.Refreshable = t.Expiry, 0, t.RefreshToken != ""
-	if !t.Expiry.IsZero() {
+	if t.Expiry.IsZero() {
+		s.AccessLife = 0
+	} else if !t.Expiry.Equal(s.AccessExpires) { // else it is the token that was there before
 		s.AccessLife = max(t.Expiry.Sub(now), 0)
 	}
+	s.AccessExpires, s.Refreshable = t.Expiry, t.RefreshToken != ""
 	r := Record{ID: s.ID, Format: m.format(), Version: s.Version, Site: s.Site, Expires: s.Expires, TTL: m.ttl(now, s.Expires)}
 	s.IdleExpires = now.Add(r.TTL)
 	plaintext, err := encodeIdentity(*s, r.Format)

@@ -11,6 +11,8 @@ type Recalled struct {
 	Session Session
 	// Tokens are zero unless they were asked for; of those that the cache keeps only the access token and its expiry are known.
 	Tokens Tokens
+	// Derived is what the manager's Derive made of the session; nil without it.
+	Derived any
 	// Stale says that the store could not tell, and that this is what this replica last knew.
 	Stale bool
 }
@@ -23,7 +25,7 @@ func (m *Manager) Recall(ctx context.Context, token Token, withTokens bool) (Rec
 		return Recalled{}, errEndedHere
 	}
 	if e, ok := m.Cache.get(id, withTokens, m.now()); ok && e.session.Site == m.Site {
-		return Recalled{Session: e.session, Tokens: e.tokens}, nil
+		return Recalled{Session: e.session, Tokens: e.tokens, Derived: e.derived}, nil
 	}
 	asked, begun := time.Now(), m.Cache.begin(id)
 	var s Session
@@ -35,14 +37,16 @@ func (m *Manager) Recall(ctx context.Context, token Token, withTokens bool) (Rec
 		s, err = m.Load(ctx, token)
 	}
 	if err == nil {
-		m.Cache.keep(begun, &cached{
-			session: s, tokens: Tokens{AccessToken: t.AccessToken, Expiry: t.Expiry}, withTokens: withTokens, asked: asked,
-		})
-		return Recalled{Session: s, Tokens: t}, nil
+		e := &cached{session: s, tokens: Tokens{AccessToken: t.AccessToken, Expiry: t.Expiry}, withTokens: withTokens, asked: asked}
+		if m.Derive != nil {
+			e.derived, e.derivedSize = m.Derive(s, t)
+		}
+		m.Cache.keep(begun, e)
+		return Recalled{Session: s, Tokens: t, Derived: e.derived}, nil
 	}
 	if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 		if e, ok := m.Cache.stale(id, withTokens, m.now()); ok && e.session.Site == m.Site {
-			return Recalled{Session: e.session, Tokens: e.tokens, Stale: true}, nil
+			return Recalled{Session: e.session, Tokens: e.tokens, Derived: e.derived, Stale: true}, nil
 		}
 	}
 	return Recalled{}, err

@@ -14,6 +14,10 @@ var ErrRefused = errors.New("session: the provider has ended it")
 // are now. Errors: ErrRefused when the answer is final; any other means that a later try may succeed.
 type RefreshFunc func(ctx context.Context, s Session, t Tokens) (Session, Tokens, error)
 
+// ReviseFunc asks the provider for a session's claims as they are now, with tokens that are still good, and returns them. It has no error: a provider that cannot tell
+// changes nothing.
+type ReviseFunc func(ctx context.Context, s Session, t Tokens) (claims map[string]any)
+
 // Results of a refresh, for metrics.
 const (
 	RefreshOK      = "ok"      // this replica renewed it
@@ -29,6 +33,10 @@ type Renewer struct {
 	Manager *Manager
 	Slots   Slots
 	Refresh RefreshFunc
+	// Revise is called once per session and Interval, if that is not 0, while requests come: in the background, by one replica for all. A refresh counts as
+	// such a call.
+	Revise   ReviseFunc
+	Interval time.Duration
 	// Before is how long before the access token's end it is renewed, at most half of the token's life.
 	Before time.Duration
 	// Lease is how long a replica that vanished keeps others from trying; it is renewed at every third of it. 0 means 6 s.
@@ -68,18 +76,41 @@ func (r *Renewer) Due(s Session) bool {
 	return !r.Manager.now().Before(s.AccessExpires.Add(spread - before))
 }
 
+// Pending reports whether there is something to do for the session: its tokens are due, or its claims.
+func (r *Renewer) Pending(s Session) bool { return r.Due(s) || r.reviseDue(s) }
+
+// reviseDue reports whether the session's claims should be asked for now, with an access token that is still good. Sessions that began together fall due
+// spread over a tenth of the interval.
+func (r *Renewer) reviseDue(s Session) bool {
+	now := r.Manager.now()
+	if r.Interval <= 0 || r.expired(s) {
+		return false
+	}
+	asked := s.ClaimsAsked
+	if asked.IsZero() {
+		asked = s.Created
+	}
+	spread := time.Duration(float64(r.Interval) / 10 * float64(s.ID[0]) / 256)
+	return !now.Before(asked.Add(r.Interval + spread))
+}
+
+// expired reports whether the access token's life is over; while it is not, nobody waits for anything.
+func (r *Renewer) expired(s Session) bool {
+	return !s.AccessExpires.IsZero() && !r.Manager.now().Before(s.AccessExpires)
+}
+
 // Renew returns the session, renewed if it was due and that was possible in time. While the old access token is valid nobody
 // waits; after that at most for wait. Neither the provider's trouble nor the store's makes an error: then the session is the one that
 // was given, without valid tokens. Errors: ErrNotFound when the provider has ended the session.
 func (r *Renewer) Renew(ctx context.Context, token Token, s Session, t Tokens, wait time.Duration) (Session, Tokens, error) {
-	if !r.Due(s) {
+	if !r.Pending(s) {
 		return s, t, nil
 	}
 	f := r.join(token, s)
 	if f == nil {
 		return s, t, nil
 	}
-	if r.Manager.now().Before(s.AccessExpires) {
+	if !r.expired(s) {
 		select {
 		case <-f.done:
 		default:
@@ -115,7 +146,7 @@ func (r *Renewer) join(token Token, s Session) *flight {
 	if r.flights == nil {
 		r.flights = map[ID]*flight{}
 	}
-	f := &flight{renewer: r, token: token, seen: s, done: make(chan struct{})}
+	f := &flight{renewer: r, token: token, seen: s, refreshes: r.Due(s), done: make(chan struct{})}
 	r.flights[s.ID] = f
 	r.flying++
 	if r.Running != nil {

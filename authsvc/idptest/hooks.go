@@ -12,6 +12,7 @@ type hooks struct {
 	discovery     func(map[string]any)
 	jwks          func(map[string]any)
 	idToken       func(header, claims map[string]any)
+	accessToken   func(header, claims map[string]any)
 	signed        func(signed string, claims map[string]any) string
 	tokenResponse func(map[string]any)
 	callback      func(url.Values)
@@ -35,6 +36,11 @@ func (p *Provider) EditJWKS(edit func(document map[string]any)) { set(&p.hooks, 
 // alg then says. Times are int64 seconds.
 func (p *Provider) EditIDToken(edit func(header, claims map[string]any)) {
 	set(&p.hooks, &p.hooks.idToken, edit)
+}
+
+// EditAccessToken changes header and claims of every access token before it is signed honestly.
+func (p *Provider) EditAccessToken(edit func(header, claims map[string]any)) {
+	set(&p.hooks, &p.hooks.accessToken, edit)
 }
 
 // ReplaceIDToken puts another text in the place of every signed ID token. See Unsigned, HMACSigned and
@@ -76,7 +82,7 @@ func (p *Provider) BeHonest() {
 	p.hooks.mu.Lock()
 	defer p.hooks.mu.Unlock()
 	p.hooks.discovery, p.hooks.jwks, p.hooks.idToken, p.hooks.signed = nil, nil, nil, nil
-	p.hooks.tokenResponse, p.hooks.callback, p.hooks.userinfo, p.hooks.introspection, p.hooks.intercepts = nil, nil, nil, nil, nil
+	p.hooks.accessToken, p.hooks.tokenResponse, p.hooks.callback, p.hooks.userinfo, p.hooks.introspection, p.hooks.intercepts = nil, nil, nil, nil, nil, nil
 }
 
 func (h *hooks) interceptFor(endpoint Endpoint) Interceptor {

@@ -103,7 +103,14 @@ func (p *Provider) accessToken(signer *key, i issue) string {
 		honest["groups"] = i.person.Groups
 	}
 	maps.Copy(claims, shape.about(shape.AccessToken, honest, i.person, i.grant.client, i.scopes))
-	header, payload := mustJSON(signer.header("at+jwt")), mustJSON(claims)
+	head := signer.header("at+jwt")
+	p.hooks.mu.RLock()
+	change := p.hooks.accessToken
+	p.hooks.mu.RUnlock()
+	if change != nil {
+		change(head, claims)
+	}
+	header, payload := mustJSON(head), mustJSON(claims)
 	have := len(encode(header)) + len(encode(payload)) + signer.signatureLength() + 2
 	if missing := p.options.AccessTokenBytes - have; missing > 0 {
 		claims["padding"] = strings.Repeat("x", missing*3/4+1)

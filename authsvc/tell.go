@@ -1,0 +1,103 @@
+package authsvc
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"authsvc/session"
+)
+
+// derive is the session.Manager's Derive: the identity of a session is made when it is loaded, and kept with it.
+func (s *site) derive(loaded session.Session, t session.Tokens) (any, int) {
+	id := s.identityOf(&loaded, t)
+	return id, id.size()
+}
+
+// identityOf makes the identity of a session, or of anybody else who has no record, and tells what was left out.
+func (s *site) identityOf(of *session.Session, t session.Tokens) *identity {
+	id := s.identities.render(of, t)
+	if len(id.cut.headers) > 0 {
+		s.tellCut(of.ID, id.cut)
+	}
+	return id
+}
+
+// tell returns the values of the site's identity headers for one verdict: those of the identity, the access token while it is good, and an assertion for the
+// asked origin. Where that is unknown there is no assertion: it would be good anywhere.
+func (s *Service) tell(site *site, of *session.Session, id *identity, a asked) ([]string, error) {
+	plan := &site.identities
+	if len(plan.tokens) == 0 && len(plan.assertions) == 0 {
+		return id.values, nil
+	}
+	values := slices.Clone(id.values)
+	if id.accessToken != "" && (id.expires.IsZero() || s.store.Now().Before(id.expires)) {
+		for _, i := range plan.tokens {
+			values[i] = id.accessToken
+		}
+	}
+	if !id.asserted || a.Host == "" || a.Scheme == "" {
+		return values, nil
+	}
+	audience := a.Scheme + "://" + a.Host
+	if len(audience) > maxAudience {
+		s.tellCut(of.ID, omitted{headers: []string{plan.headers[plan.assertions[0]].Name}, tokens: len(plan.assertions)})
+		return values, nil
+	}
+	text, err := site.asserter.assert(of, id, audience)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range plan.assertions {
+		values[i] = text
+	}
+	return values, nil
+}
+
+// tellCut counts what was left out of the headers of a session, and says so in the log from time to time: an application may be waiting for it.
+func (s *Service) tellCut(id session.ID, c omitted) {
+	for reason, n := range map[string]int{cutUnfit: c.unfit, cutMost: c.beyond, cutSize: c.oversize, cutToken: c.tokens} {
+		s.metrics.identityDropped.WithLabelValues(reason).Add(float64(n))
+	}
+	if c.unfit+c.oversize+c.tokens == 0 || !s.cuts.due(id, time.Now()) {
+		return // a cap that was asked for is no news
+	}
+	s.log.Warn().Str("session", id.String()).Strs("headers", c.headers).Int("unfit", c.unfit).Int("too_long", c.oversize+c.tokens).
+		Msg("values were left out of the identity headers of a session: they cannot stand in a header, or all would not fit into a gateway's buffer; headers.NAME.filter and most choose")
+}
+
+// Why a value was left out of a header, for the metric.
+const (
+	cutUnfit = "unfit" // it cannot stand in a header
+	cutMost  = "most"  // the header's own cap
+	cutSize  = "size"  // the limit of all headers
+	cutToken = "token" // a token or an assertion that exceeds that limit
+)
+
+const (
+	// noticePause is how long the log says nothing again about the same session.
+	noticePause = time.Hour
+	// maxNotices bounds how many sessions it tells of in that time.
+	maxNotices = 1000
+)
+
+// notices remembers what the log has told about sessions. It is safe for concurrent use; its zero value is ready.
+type notices struct {
+	mu    sync.Mutex
+	began time.Time
+	told  map[session.ID]struct{}
+}
+
+// due reports whether there is something to tell about a session, and remembers that it was told.
+func (n *notices) due(id session.ID, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.told == nil || now.Sub(n.began) >= noticePause {
+		n.began, n.told = now, map[session.ID]struct{}{}
+	}
+	if _, told := n.told[id]; told || len(n.told) >= maxNotices {
+		return false
+	}
+	n.told[id] = struct{}{}
+	return true
+}
