@@ -63,7 +63,10 @@ func TestLockStep(t *testing.T) {
 	origins := []string{"https://app.example.com", "https://wiki.example.com"}
 	const workers = 8
 	rounds := *verdictsFlag / workers / len(users)
-	var running sync.WaitGroup
+	var (
+		running sync.WaitGroup
+		asking  sync.RWMutex
+	)
 	for worker := range workers {
 		running.Go(func() {
 			for round := range rounds {
@@ -73,7 +76,9 @@ func TestLockStep(t *testing.T) {
 					request := httptest.NewRequest(http.MethodGet, "/auth?allowed_groups="+strings.ReplaceAll(u.groups, ",", "&allowed_groups="), nil)
 					request.RemoteAddr, request.Header = trustedPeer, askedFor(u.cookie, origin+"/page")
 					answer := httptest.NewRecorder()
+					asking.RLock()
 					handlers[(worker+round)%2].ServeHTTP(answer, request)
+					asking.RUnlock()
 					if answer.Code == http.StatusServiceUnavailable && answer.Header().Get("X-Auth-Request-User") == "" {
 						continue // this machine is busy, and a verdict has its time
 					}
@@ -84,7 +89,10 @@ func TestLockStep(t *testing.T) {
 					}
 				}
 				if worker == 0 && round%(rounds/8+1) == rounds/16 {
+					asking.Lock() // a refresh under way would take the leap for the end of its lease
+					r.landed()
 					r.advance(70 * time.Second) // assertions are made anew, and after some of these the tokens
+					asking.Unlock()
 				}
 			}
 		})
