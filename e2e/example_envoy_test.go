@@ -31,6 +31,12 @@ var envoyContract = gateway{"envoy-contract", func(t *testing.T, address string,
 	}
 	moved["address: { socket_address: "+socketAddress("127.0.0.1:4179")+" }\n      filter_chains:"] = "address: { socket_address: " + socketAddress(checks) + " }\n      filter_chains:"
 	moved["endpoint: { address: { socket_address: "+socketAddress("127.0.0.1:4179")] = "endpoint: { address: { socket_address: " + socketAddress(checks)
+	// Envoy's patience is for machines that do nothing else; here a late verdict would be none.
+	moved["cluster: check, timeout: 0.2s"] = "cluster: check, timeout: 5s"
+	moved["cluster: authsvc\n                            timeout: 0.2s"] = "cluster: authsvc\n                            timeout: 5s"
+	for _, name := range []string{"check", "authsvc"} {
+		moved["- name: "+name+"\n      connect_timeout: 0.1s"] = "- name: " + name + "\n      connect_timeout: 5s"
+	}
 	moveExample(t, envoyFile, file, moved)
 	startGateway(t, address, model, []string{file})
 }, gatewayDiffers{passesOurCookie: true, obeysConnection: true, narrowsByRules: true}}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"authsvc/nginx/nginxtest"
+	"authsvc/session/storetest"
 )
 
 // TestGatewaysConfused: where the service should be, something answers that is no verdict. Nobody is let in, and nobody waits for ever.
@@ -31,10 +33,16 @@ func TestGatewaysConfused(t *testing.T) {
 				f := &fleet{stack: &stack{t: t, site: nginxtest.FreeAddress(t)}, t: t, backend: newBackend(t)}
 				service := &babbler{answer: answer}
 				g.start(t, f.site, []string{service.listen(t), service.listen(t)}, f.backend.Listener.Addr().String(), "?")
-				a := f.send(f.site, "GET", "/a", append([]string{"Cookie: " + sessionCookie + "=a"}, pageHeaders...), "")
-				if service.asked.Load() == 0 || a.status == 0 || len(a.seen) > 0 {
-					t.Errorf("%d; the service was asked %d times, the application saw %d requests", a.status, service.asked.Load(), len(a.seen))
-				}
+				storetest.WaitFor(t, "an answer that the service was asked for", func() error {
+					a := f.send(f.site, "GET", "/a", append([]string{"Cookie: " + sessionCookie + "=a"}, pageHeaders...), "")
+					if len(a.seen) > 0 {
+						t.Fatalf("%d; the application saw %+v", a.status, a.seen)
+					}
+					if service.asked.Load() == 0 || a.status == 0 {
+						return fmt.Errorf("%d; the service was asked %d times", a.status, service.asked.Load())
+					}
+					return nil
+				})
 			})
 		}
 	}

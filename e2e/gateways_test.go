@@ -116,7 +116,7 @@ func startGateway(t *testing.T, address, name string, args []string, environ ...
 		}
 		if t.Failed() {
 			text := log.String()
-			t.Logf("%s wrote:\n%s", name, text[max(0, len(text)-4000):])
+			t.Logf("%s ended with %v and wrote:\n%s", name, cmd.ProcessState, text[max(0, len(text)-4000):])
 		}
 	})
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -217,6 +217,7 @@ func (f *fleet) send(address, method, target string, header []string, body strin
 		response, err = http.ReadResponse(from, &http.Request{Method: method})
 	}
 	if err != nil {
+		f.t.Logf("no answer: %v", err)
 		return answered{seen: f.backend.requests()}
 	}
 	defer response.Body.Close()

@@ -15,11 +15,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -41,17 +41,18 @@ func serve(file string) error {
 		return err
 	}
 	failed := make(chan error)
-	for address, config := range r.listeners {
-		p, err := newPlayer(config, r.clusters)
+	// The last listener first: whoever finds the site's finds those behind it, too.
+	for _, l := range slices.Backward(r.listeners) {
+		p, err := newPlayer(l.config, r.clusters)
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
-		l, err := net.Listen("tcp", address)
+		at, err := net.Listen("tcp", l.address)
 		if err != nil {
 			return err
 		}
 		server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second}
-		go func() { failed <- server.Serve(l) }()
+		go func() { failed <- server.Serve(at) }()
 	}
-	return errors.Join(<-failed)
+	return <-failed
 }

@@ -19,8 +19,13 @@ import (
 
 // recipe is a bootstrap file with the parts that the model plays.
 type recipe struct {
-	listeners map[string]*manager.HttpConnectionManager // by address
+	listeners []listener
 	clusters  map[string]*upstream
+}
+
+type listener struct {
+	address string
+	config  *manager.HttpConnectionManager
 }
 
 // readRecipe reads a bootstrap file strictly: a field that Envoy's types do not have, a value that they refuse and a field that the model
@@ -48,7 +53,7 @@ func readRecipe(file string) (*recipe, error) {
 	if err := played(b.ProtoReflect()); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	r := &recipe{listeners: map[string]*manager.HttpConnectionManager{}, clusters: map[string]*upstream{}}
+	r := &recipe{clusters: map[string]*upstream{}}
 	for _, c := range b.StaticResources.Clusters {
 		r.clusters[c.Name] = newUpstream(c)
 	}
@@ -57,7 +62,7 @@ func readRecipe(file string) (*recipe, error) {
 		if err := l.FilterChains[0].Filters[0].GetTypedConfig().UnmarshalTo(h); err != nil {
 			return nil, fmt.Errorf("%s: listener %s: %w", file, l.Name, err)
 		}
-		r.listeners[hostPort(l.Address)] = h
+		r.listeners = append(r.listeners, listener{hostPort(l.Address), h})
 	}
 	return r, nil
 }
