@@ -14,12 +14,20 @@ import (
 
 const annotation = "nginx.ingress.kubernetes.io/"
 
-// through renders a file's values for another gateway.
-func through(t *testing.T, file, gateway string) rendering {
+// through renders a file's values for another gateway, and with these providers in the place of its own.
+func through(t *testing.T, file, gateway string, providers ...string) rendering {
 	t.Helper()
-	return render(t, valuesOf(t, file, map[string]any{
+	changes := map[string]any{
 		"gateway": gateway, "gatewayAPI.parentRefs": []any{map[string]any{"name": "main"}}, "application.service": "app",
-	}))
+	}
+	var several []any
+	for _, name := range providers {
+		several = append(several, map[string]any{"name": name, "issuer": "https://" + name + ".example.com", "client_id": "app"})
+	}
+	if len(several) > 0 {
+		changes["config.oidc"], changes["config.providers"], changes["clientSecret.existingSecret"] = map[string]any{}, several, ""
+	}
+	return render(t, valuesOf(t, file, changes))
 }
 
 // forwarded are the identity headers that each gateway passes on, with a file's values.
@@ -69,8 +77,11 @@ func snippets(t *testing.T, r rendering) map[string]string {
 	return texts
 }
 
-// endpoints are the paths that authsvc's own nginx configuration leads to it, below a prefix.
-func endpoints(t *testing.T, prefix string) []string {
+// anyProvider is what stands behind callback in authsvc's own nginx configuration, where it is one of several providers that answers.
+const anyProvider = "(?:/[a-z0-9-]+)?"
+
+// endpoints are the paths that authsvc's own nginx configuration leads to it, below a prefix, where there are these providers.
+func endpoints(t *testing.T, prefix string, providers ...string) []string {
 	t.Helper()
 	site, stderr, code := authsvc(t, t.TempDir(), nil, "nginx", "render", "--server-name=app.example.com", "--upstream=127.0.0.1:1", "--replica=127.0.0.1:2")
 	found := regexp.MustCompile(`location ~ \^/\(\?:(.*)\)\$ \{`).FindStringSubmatch(site)
@@ -79,7 +90,13 @@ func endpoints(t *testing.T, prefix string) []string {
 	}
 	var paths []string
 	for name := range strings.SplitSeq(found[1], "|") {
+		name, callback := strings.CutSuffix(name, anyProvider)
 		paths = append(paths, prefix+"/"+strings.ReplaceAll(name, `\`, ""))
+		for _, provider := range providers {
+			if callback {
+				paths = append(paths, prefix+"/"+name+"/"+provider)
+			}
+		}
 	}
 	slices.Sort(paths)
 	return paths
@@ -87,22 +104,26 @@ func endpoints(t *testing.T, prefix string) []string {
 
 // TestSignInPaths: each gateway leads to authsvc what is for browsers and the provider, and the checks are for nobody but itself.
 func TestSignInPaths(t *testing.T) {
-	for file, prefix := range map[string]string{"none": "", "everything": "/oauth2"} {
-		want := endpoints(t, prefix)
+	for _, test := range []struct {
+		file, prefix string
+		providers    []string
+	}{{"none", "", nil}, {"everything", "/oauth2", nil}, {"none", "", []string{"staff", "customers-2"}}} {
+		file, want := test.file, endpoints(t, test.prefix, test.providers...)
+		through := func(gateway string) rendering { return through(t, file, gateway, test.providers...) }
 		got := make(map[string][]string)
-		for _, path := range ingress(t, through(t, file, "ingress-nginx"), fullname).Spec.Rules[0].HTTP.Paths {
+		for _, path := range ingress(t, through("ingress-nginx"), fullname).Spec.Rules[0].HTTP.Paths {
 			if *path.PathType != networkingv1.PathTypeExact || path.Backend.Service.Name != fullname {
 				t.Errorf("ingress-nginx: %+v", path)
 			}
 			got["ingress-nginx"] = append(got["ingress-nginx"], path.Path)
 		}
-		for _, route := range all[*ingressRoute](through(t, file, "traefik")) {
+		for _, route := range all[*ingressRoute](through("traefik")) {
 			for _, path := range regexp.MustCompile("Path\\(`([^`]+)`\\)").FindAllStringSubmatch(route.Spec.Routes[0].Match, -1) {
 				got["traefik"] = append(got["traefik"], path[1])
 			}
 		}
 		for _, gateway := range []string{"gateway-api", "envoy-gateway"} {
-			for _, rule := range httpRoute(t, through(t, file, gateway), fullname).Spec.Rules {
+			for _, rule := range httpRoute(t, through(gateway), fullname).Spec.Rules {
 				for _, match := range rule.Matches {
 					if *match.Path.Type != gatewayv1.PathMatchExact || len(rule.Filters) != 0 || string(rule.BackendRefs[0].Name) != fullname {
 						t.Errorf("%s: %+v", gateway, rule)
@@ -113,7 +134,7 @@ func TestSignInPaths(t *testing.T) {
 		}
 		for gateway, paths := range got {
 			if slices.Sort(paths); !slices.Equal(paths, want) {
-				t.Errorf("%s, %s: %q lead to authsvc, want %q", file, gateway, paths, want)
+				t.Errorf("%s, %s, %q: %q lead to authsvc, want %q", file, gateway, test.providers, paths, want)
 			}
 		}
 		if len(got) != 4 {

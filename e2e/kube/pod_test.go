@@ -152,7 +152,7 @@ func TestSelectors(t *testing.T) {
 
 // TestVolumes: each mount has its volume and each volume a mount, and what a volume takes is there or is the operator's.
 func TestVolumes(t *testing.T) {
-	theirs := []string{"authsvc", "app-client", "app-cookie", "app-admin", "app-tls", "redis", "roots"}
+	theirs := []string{"authsvc", "app-client", "app-cookie", "app-admin", "app-tls", "redis", "roots", "staff-client", "customers-client"}
 	everyRendering(t, func(t *testing.T, r rendering) {
 		pod := one[*appsv1.Deployment](t, r).Spec.Template.Spec
 		mounted := make(map[string]bool)

@@ -1,9 +1,15 @@
 {{- /* What must be said. As functions of the templates rather than of the schema, so that the message tells what would be right. */}}
 {{- define "authsvc.demands" -}}
 {{- $_ := required "config.public_url: is missing; write where browsers reach the service, such as https://app.example.com/oauth2" .Values.config.public_url }}
+{{- if .Values.config.providers }}
+{{- if .Values.clientSecret.existingSecret }}
+{{- fail "clientSecret.existingSecret: is for config.oidc, and config.providers stand in its place; mount their Secrets by extraVolumes and write client_secret_file at each" }}
+{{- end }}
+{{- else }}
 {{- $oidc := required "config.oidc: is missing; write issuer and client_id" .Values.config.oidc }}
 {{- $_ := required "config.oidc.issuer: is missing; write the provider's issuer" $oidc.issuer }}
 {{- $_ := required "config.oidc.client_id: is missing; write our client at the provider" $oidc.client_id }}
+{{- end }}
 {{- if include "authsvc.sidecar" . }}
 {{- if kindIs "invalid" .Values.trustedProxies }}
 {{- fail "trustedProxies: is missing; list the networks of what stands in front of the pod, such as 10.244.0.0/16, or write [] if that is nothing" }}
@@ -58,6 +64,14 @@
 {{- $_ := set $config "store" $store }}
 {{- if include "authsvc.mountsCookieSecret" . }}
 {{- $_ := set $config "cookie" (merge (dict "secret_file" "/etc/authsvc/secrets/cookie-secret") ($config.cookie | default dict)) }}
+{{- end }}
+{{- /* Of several providers each has an issuer and a client of its own; values.yaml brings empty ones. */}}
+{{- if $config.providers }}
+{{- range $key := list "issuer" "client_id" }}
+{{- if not (get ($config.oidc | default dict) $key) }}
+{{- $_ := set $config "oidc" (omit ($config.oidc | default dict) $key) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if .Values.clientSecret.existingSecret }}
 {{- $_ := set $config "oidc" (merge (dict "client_secret_file" "/etc/authsvc/secrets/client-secret") ($config.oidc | default dict)) }}

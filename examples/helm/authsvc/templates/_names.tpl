@@ -49,6 +49,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- range list "start" "sign_in" "callback" "logout" "sign_out" "signed_out" "session" "sessions" "userinfo" "backchannel-logout" "jwks.json" }}
 - {{ $prefix }}/{{ . }}
 {{- end }}
+{{- range .Values.config.providers }}
+- {{ $prefix }}/callback/{{ .name }}
+{{- end }}
 {{- end }}
 
 {{- define "authsvc.applicationHost" -}}{{ default (include "authsvc.publicHost" .) .Values.application.host }}{{- end }}
