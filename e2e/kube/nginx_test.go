@@ -176,7 +176,7 @@ func verdictCases(t *testing.T, gate string) {
 	t.Helper()
 	const page = "http://app.example.com/page?a=b&c=d"
 	const navigate = "Sec-Fetch-Mode: navigate"
-	if _, saw := ask(t, gate, page, "Cookie: session=200", "X-Auth-Request-User: mallory", "X-Auth-Request-Groups: admins", "X_Auth_Request_User: mallory"); saw.Get("X-Auth-Request-User") != "alice" || saw.Get("X-Auth-Request-Groups") != "" || saw["X_Auth_Request_User"] != nil {
+	if _, saw := ask(t, gate, page, "Cookie: session=200", "X-Auth-Request-User: mallory", "X-Auth-Request-Groups: admins", "X_Auth_Request_User: mallory", "X-Auth-Request-Jwt: mallory"); saw.Get("X-Auth-Request-User") != "alice" || saw["X-Auth-Request-Jwt"] != nil || saw.Get("X-Auth-Request-Groups") != "" || saw["X_Auth_Request_User"] != nil {
 		t.Errorf("signed in: the application saw %v", saw)
 	}
 	if answer, saw := ask(t, gate, "http://app.example.com/status/500", "Cookie: session=200"); answer.StatusCode != 500 || saw == nil {

@@ -74,6 +74,16 @@ http://{{ include "authsvc.fullname" . }}.{{ .Release.Namespace }}.svc.{{ .Value
 {{- end }}
 {{- end }}
 
+{{- /* Those of ours that this configuration does not write. A visitor must not, either: each gateway takes them out. */}}
+{{- define "authsvc.unusedHeaders" -}}
+{{- $used := include "authsvc.identityHeaders" . | fromYamlArray }}
+{{- range list "X-Auth-Request-Access-Token" "X-Auth-Request-Email" "X-Auth-Request-Groups" "X-Auth-Request-Jwt" "X-Auth-Request-Preferred-Username" "X-Auth-Request-User" }}
+{{- if not (has . $used) }}
+- {{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* A name that nginx takes for a variable. */}}
 {{- define "authsvc.variable" -}}
 {{ include "authsvc.fullname" . | replace "-" "_" | replace "." "_" }}
