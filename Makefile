@@ -15,7 +15,7 @@ PROGRESS := -e '/^=== /{h;d;}' -e '/^PASS$$/d' -e '/^ +--- PASS/d' -e '/^( *--- 
 .PHONY: help build demo test test-traefik test-kube flagship scale check fuzz
 
 help: ## these targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## one static binary, bin/authsvc
 	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags '-s -w -X main.version=$(VERSION)' -o bin/authsvc ./cmd/authsvc
@@ -30,10 +30,12 @@ test: build ## everything, with the race detector: real nginx, Caddy, HAProxy, R
 	@$(INSTALL) nginx redis-server caddy haproxy systemd chromium nodejs npm gcc libc6-dev
 	@echo "go test -race -p 1 -timeout 15m ./..., a line for each test as it ends"; set -o pipefail; \
 	CC=$${CC:-$$(command -v gcc || echo cc)} go test -race -v -p 1 -timeout 15m ./... 2>&1 | sed -uE $(PROGRESS)
-	@echo "the Helm chart and the manifests, with Helm's own packages and the Kubernetes types"; cd e2e/kube && go test ./...
+	@# -count=1: what it looks at stands outside of its module, where go test does not look for changes.
+	@echo "the Helm chart and the manifests, with Helm's own packages and the Kubernetes types"; \
+	cd e2e/kube && go vet ./... && go test -count=1 ./...
 	@echo "the session packages again, as the release after this one: it reads two formats"; \
 	go test -tags authsvc_next_format ./session ./session/memstore && go test -tags authsvc_next_format -run Contract ./session/redisstore
-	@echo "examples/compose, read by Compose's own loader"; cd e2e/compose && go test -count=1 ./...
+	@echo "examples/compose, read by Compose's own loader"; cd e2e/compose && go vet ./... && go test -count=1 ./...
 	@$(MAKE) --no-print-directory demo CHECK=1
 	@$(MAKE) --no-print-directory flagship USERS=300
 
@@ -50,7 +52,7 @@ test-kube: build ## the Helm chart installed and upgraded where a real kube-apis
 	cd e2e/kube/apiserver && go build -ldflags '-s -w -X $(KUBE_VERSION).gitVersion=v1.36.3 -X $(KUBE_VERSION).gitMajor=1 -X $(KUBE_VERSION).gitMinor=36' \
 		-o $(CURDIR)/bin/kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
 	@echo "etcd, kube-apiserver, and helm upgrade --install with each of the chart's value files"; set -o pipefail; \
-	cd e2e/kube && go test -tags apiserver -v -timeout 15m ./... 2>&1 | sed -uE $(PROGRESS)
+	cd e2e/kube && go vet -tags apiserver ./... && go test -count=1 -tags apiserver -v -timeout 15m ./... 2>&1 | sed -uE $(PROGRESS)
 
 flagship: build ## USERS=15000 people against three replicas while things go wrong, the incumbent's figures beside it
 	@$(INSTALL) nginx redis-server
