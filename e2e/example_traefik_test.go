@@ -177,7 +177,7 @@ func TestExampleTraefik(t *testing.T) {
 	_, quoted, _ := strings.Cut(dynamic.HTTP.Routers["sign-in"].Rule, "PathRegexp(`")
 	signIn := regexp.MustCompile(strings.TrimSuffix(quoted, "`)"))
 	for path, want := range map[string]bool{
-		"/oauth2/start": true, "/oauth2/callback": true, "/oauth2/jwks.json": true, "/oauth2/sessions": true, "/oauth2/backchannel-logout": true,
+		"/oauth2/start": true, "/oauth2/callback": true, "/oauth2/callback/staff": true, "/oauth2/jwks.json": true, "/oauth2/sessions": true, "/oauth2/backchannel-logout": true,
 		"/oauth2/auth": false, "/oauth2/forward": false, "/oauth2/envoy/a": false, "/oauth2/jwksxjson": false, "/x/oauth2/start": false, "/oauth2/start/x": false,
 	} {
 		if signIn.MatchString(path) != want {

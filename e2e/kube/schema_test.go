@@ -32,6 +32,7 @@ func TestBadValues(t *testing.T) {
 		{"config.providers", []any{map[string]any{"name": "a`) || Path(`/"}}, "/config/providers/0/name"},
 		{"config.providers", []any{map[string]any{"name": "staff"}}, "clientSecret.existingSecret: is for config.oidc"},
 		{"config.bearer", []any{map[string]any{"client_secret": secret}}, "/config/bearer/0/client_secret"},
+		{"config.sites", []any{map[string]any{"oidc": map[string]any{"client_secret": secret}}}, "/config/sites/0/oidc/client_secret"},
 		{"config.cookie.secret", secret, ""},
 		{"config.store.password", secret, ""},
 		{"config.store.url", "", "config.store.url: is missing"},
