@@ -83,8 +83,8 @@ func TestBadValues(t *testing.T) {
 			t.Errorf("%s without a Gateway: %v", gateway, err)
 		}
 	}
-	for path, told := range map[string]string{"sidecar.application.image": "sidecar.application.image: is missing", "application.service": "application.service: is not for nginx-sidecar", "trustedProxies": "trustedProxies: is missing"} {
-		value := map[string]any{"sidecar.application.image": "", "application.service": "app"}[path]
+	for path, told := range map[string]string{"autoscaling.enabled": "sidecar.application.resources.requests.cpu: is missing", "sidecar.application.image": "sidecar.application.image: is missing", "application.service": "application.service: is not for nginx-sidecar", "trustedProxies": "trustedProxies: is missing"} {
+		value := map[string]any{"autoscaling.enabled": true, "sidecar.application.image": "", "application.service": "app"}[path]
 		if _, err := renderChart(valuesOf(t, "nginx-sidecar", map[string]any{path: value})); err == nil || !strings.Contains(err.Error(), told) {
 			t.Errorf("nginx-sidecar, %s: %v, want %s", path, err, told)
 		}

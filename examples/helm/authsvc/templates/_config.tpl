@@ -30,6 +30,9 @@
 {{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.gateway) }}
 {{- fail "networkPolicy.gateway: is missing; list who may ask, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]" }}
 {{- end }}
+{{- if and (include "authsvc.sidecar" .) .Values.autoscaling.enabled (not ((.Values.sidecar.application.resources).requests).cpu) }}
+{{- fail "sidecar.application.resources.requests.cpu: is missing; autoscaling measures the pod, and does nothing unless each container says what it requests" }}
+{{- end }}
 {{- if and (include "authsvc.sidecar" .) .Values.application.service }}
 {{- fail "application.service: is not for nginx-sidecar; the application is sidecar.application" }}
 {{- end }}
