@@ -43,7 +43,7 @@ it they are signed out.
 Exit code 0: good; what the configuration alone is warned about does not count. 1: --online found a warning or a
 problem, or the service is not ready. 2: bad configuration.`,
 		Example: `  authsvc check --config /etc/authsvc.yaml
-  AUTHSVC_PUBLIC_URL=https://app.example.com authsvc check
+  AUTHSVC_LISTEN=127.0.0.1:4182 authsvc check --config /etc/authsvc.yaml
 
   # before a rollout, from a host where the service will run
   authsvc check --config /etc/authsvc.yaml --online
