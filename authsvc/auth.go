@@ -45,7 +45,7 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	defer cancel()
 	d, tokens := s.identify(ctx, site, r)
 	stale, bearer := d.stale, d.bearer
-	if d.Outcome == Allow && !stale { // the store would not answer
+	if d.Outcome == Allow && !stale && !bearer { // the store would not answer, or has nothing of theirs
 		if err := site.sessions.Touch(ctx, *d.Session); err != nil {
 			s.metrics.touchFailures.Inc() // the session is as valid as before
 		}

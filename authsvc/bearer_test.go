@@ -409,6 +409,21 @@ func TestBearerIsPerSite(t *testing.T) {
 	}
 }
 
+// TestBearerIsNotRevised: where people's claims are asked for from time to time, a token's are what it says. Nothing is asked of the store, nor does a
+// renewal that finds no record end what nobody has stored.
+func TestBearerIsNotRevised(t *testing.T) {
+	b := newBearerRig(t, 1, func(c *Config) { c.Session.UserinfoInterval = time.Minute })
+	token := b.sign(nil, map[string]any{"exp": b.now().Add(time.Hour).Unix(), "iat": b.now().Add(-10 * time.Minute).Unix()})
+	for range 200 {
+		if answer := b.bring(token); answer.Code != http.StatusOK {
+			t.Fatalf("the answer is %d", answer.Code)
+		}
+	}
+	if n := b.store.commands.Load(); n != 0 {
+		t.Errorf("the store was asked %d times", n)
+	}
+}
+
 // TestRulesForMachines holds machines against the rules that people are held against.
 func TestRulesForMachines(t *testing.T) {
 	b := newBearerRig(t, 1, func(c *Config) {
