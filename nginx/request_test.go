@@ -62,7 +62,12 @@ func TestHost(t *testing.T) {
 		{"port", "GET / HTTP/1.1", "Host: app.example.com:8080", "app.example.com:8080"},
 		{"another", "GET / HTTP/1.1", "Host: evil.example", "evil.example"},
 		{"none", "GET / HTTP/1.0", "X: y", siteName},
-		{"absolute form", "GET http://app.example.com/ HTTP/1.1", "Host: other.example", "other.example"},
+		{"absolute form", "GET http://app.example.com/ HTTP/1.1", "Host: other.example", siteName},
+		{"absolute form with a port", "GET http://app.example.com:8080/ HTTP/1.1", "Host: other.example:1", siteName},
+		{"absolute form, and more in Host", "GET http://app.example.com/ HTTP/1.1", "Host: app.example.com.other.example", siteName},
+		{"capitals", "GET / HTTP/1.1", "Host: App.example.com:8080", "App.example.com:8080"},
+		{"final dot", "GET / HTTP/1.1", "Host: app.example.com.", siteName},
+		{"IPv6", "GET / HTTP/1.1", "Host: [::1]:8080", "[::1]:8080"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			g := newGate(t, allow, page, nil)
