@@ -140,6 +140,9 @@ func (s *Service) identifyBrowser(ctx context.Context, site *site, r *http.Reque
 	case err != nil:
 		return decision{Outcome: Unavailable, Reason: "store", Err: err}, tokens
 	}
+	if site.providerOf(recalled.Session.Issuer) == nil { // nobody vouches for it any more; another replica may know better, so the record stays
+		return decision{Outcome: Login, Reason: "session_provider"}, session.Tokens{}
+	}
 	known, _ := recalled.Derived.(*identity)
 	return decision{Outcome: Allow, Reason: "session", Session: &recalled.Session, token: token, stale: recalled.Stale, known: known}, tokens
 }

@@ -205,3 +205,28 @@ func TestProvidersOfOneSite(t *testing.T) {
 		t.Errorf("the logout goes on to %s", out.Header.Get("Location"))
 	}
 }
+
+// TestProviderTakenAway: a session of a provider that the site has no more lets nobody in, whatever its own end. Its record stays: replicas of the former
+// configuration may still run.
+func TestProviderTakenAway(t *testing.T) {
+	c := newChoiceRig(t, nil)
+	staff, partner := c.browser(), c.browser()
+	staff.signInAt("staff")
+	partner.signInAt("partners")
+	for _, replica := range c.replicas {
+		main := *replica.sites.Load().main
+		main.providers = []*provider{main.providerNamed("staff")}
+		replica.sites.Store(&sites{main: &main, all: []*site{&main}})
+	}
+	for range c.replicas {
+		if a, b := staff.auth("").StatusCode, partner.auth("").StatusCode; a != http.StatusOK || b != http.StatusUnauthorized {
+			t.Errorf("%d and %d", a, b)
+		}
+		if reply := partner.get("/session"); reply.StatusCode != http.StatusUnauthorized {
+			t.Errorf("/session: %s", reply.Status)
+		}
+	}
+	if n := c.store.records.Load(); n != 2 {
+		t.Errorf("%d records", n)
+	}
+}
