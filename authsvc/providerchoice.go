@@ -83,11 +83,15 @@ func (site *site) chosenProvider(r *http.Request, before attempt) *provider {
 	return site.providerNamed(name)
 }
 
-// chooseProvider shows the providers, each with a link to where its login begins.
-func (s *Service) chooseProvider(w http.ResponseWriter, r *http.Request, site *site, returnTo string) error {
+// chooseProvider shows the providers, each with a link to where its login begins. restart is what a verdict has sealed into the login URL, such as what
+// its rule asks of the login; "" for nothing.
+func (s *Service) chooseProvider(w http.ResponseWriter, r *http.Request, site *site, returnTo, restart string) error {
 	page := pages.Page{Kind: pages.ChooseProvider}
 	for _, p := range site.providers {
 		address := site.publicURL + "/start?provider=" + p.name + "&rd=" + url.QueryEscape(returnTo)
+		if restart != "" {
+			address = withRestart(address, restart)
+		}
 		page.Choices = append(page.Choices, pages.Choice{Title: p.title, Address: address})
 	}
 	s.writePage(w, r, http.StatusOK, page)

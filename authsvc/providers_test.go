@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"html"
 	"net/http"
 	"net/url"
 	"slices"
@@ -228,5 +229,31 @@ func TestProviderTakenAway(t *testing.T) {
 	}
 	if n := c.store.records.Load(); n != 2 {
 		t.Errorf("%d records", n)
+	}
+}
+
+// TestChooseProviderForAStepUp: what the query of a check asks of a login is asked at the provider that is chosen on the way.
+func TestChooseProviderForAStepUp(t *testing.T) {
+	c := newChoiceRig(t, func(config *Config) { config.Rules = parseRules(t, stepUpRules) })
+	b := c.browser()
+	b.signInAt("staff")
+	c.later(10 * time.Minute)
+	status, login := b.askAs(http.MethodGet, "/", "?rule=now")
+	if status != http.StatusUnauthorized {
+		t.Fatalf("%d", status)
+	}
+	page := b.open(login)
+	_, link, found := strings.Cut(page.body, `href="`+c.url+"/start?provider=staff")
+	link, _, _ = strings.Cut(link, `"`)
+	if !found {
+		t.Fatalf("%s\n%s", page.Status, page.body)
+	}
+	c.staff.ForgetRequests()
+	b.follow(c.url+"/start?provider=staff"+html.UnescapeString(link), "/")
+	if requests := c.staff.Requests(idptest.Authorize); len(requests) != 1 || requests[0].Query.Get("max_age") != "120" {
+		t.Errorf("the provider was asked %+v", requests)
+	}
+	if status, _ := b.askAs(http.MethodGet, "/", "?rule=now"); status != http.StatusOK {
+		t.Errorf("afterwards: %d", status)
 	}
 }

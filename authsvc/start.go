@@ -21,7 +21,7 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request) error {
 	before := s.restarted(r, site)
 	provider := site.chosenProvider(r, before)
 	if provider == nil {
-		return s.chooseProvider(w, r, site, returnTo)
+		return s.chooseProvider(w, r, site, returnTo, before.state)
 	}
 	meta, err := provider.ready()
 	if err != nil {
