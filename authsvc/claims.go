@@ -117,11 +117,11 @@ func groups(s *session.Session, paths []string) []string {
 }
 
 // groupTexts returns the groups that a claim has: the elements of a list; the one that a text, number or bool is; the names of an object's
-// members, as Zitadel tells roles; or, with words, what stands between the spaces of a text.
+// members, as Zitadel tells roles, but for those that are false or null; or, with words, what stands between the spaces of a text.
 func groupTexts(v any, words bool) []string {
 	switch v := v.(type) {
 	case map[string]any:
-		return slices.Sorted(maps.Keys(v))
+		return slices.DeleteFunc(slices.Sorted(maps.Keys(v)), func(name string) bool { return v[name] == nil || v[name] == false })
 	case string:
 		if words {
 			return strings.Fields(v)

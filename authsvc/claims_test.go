@@ -108,3 +108,13 @@ func TestAboutTheUser(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestGroupsOfAnObject: a member that says no is no group.
+func TestGroupsOfAnObject(t *testing.T) {
+	s := &session.Session{Claims: map[string]any{"roles": map[string]any{
+		"reader": map[string]any{"1": "example.com"}, "writer": true, "admin": false, "owner": nil,
+	}}}
+	if got := groups(s, []string{"roles"}); !slices.Equal(got, []string{"reader", "writer"}) {
+		t.Errorf("%q", got)
+	}
+}
