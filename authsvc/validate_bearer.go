@@ -21,6 +21,13 @@ func (v *validator) bearer() {
 		v.audiences(key+".audiences", entry)
 		v.introspection(key, entry)
 	}
+	elsewhere := func(entry Bearer) bool {
+		return !slices.ContainsFunc(v.c.ProviderList(), func(p Provider) bool { return p.Issuer == entry.Issuer })
+	}
+	if slices.ContainsFunc(v.c.Bearer, elsewhere) && !slices.Contains(claimsOf(v.c.Headers), "iss") {
+		v.warn("bearer", "a token of another issuer may have the sub of a person who signs in here, and the headers do not tell them apart",
+			"add a header that tells the issuer, such as X-Auth-Request-Issuer: iss")
+	}
 }
 
 func (v *validator) audiences(key string, entry Bearer) {

@@ -11,6 +11,7 @@ func TestValidateBearer(t *testing.T) {
 			entry := Bearer{Issuer: "https://id.example.org", Audiences: []string{"https://api.example.com", "batch"}}
 			change(&entry)
 			c.Bearer = []Bearer{entry}
+			c.Headers["X-Auth-Request-Issuer"] = Header{Claim: "iss"}
 		}
 	}
 	introspects := func(change func(*Bearer)) func(*Config) {
@@ -41,7 +42,10 @@ func TestValidateBearer(t *testing.T) {
 		{name: "our client as audience", change: set(func(b *Bearer) { own(b); b.Audiences = []string{"app"} }), warns: "bearer[0].audiences[0]"},
 		{name: "a namesake of our client as audience", change: set(func(b *Bearer) { b.Audiences = []string{"app"} })},
 		{name: "issuer twice", change: both(set(func(*Bearer) {}), func(c *Config) { c.Bearer = append(c.Bearer, c.Bearer[0]) }), key: "bearer[1].issuer"},
+		{name: "nothing tells the issuer", change: both(set(func(*Bearer) {}), func(c *Config) { delete(c.Headers, "X-Auth-Request-Issuer") }), warns: "bearer"},
+		{name: "there is one issuer", change: both(set(own), func(c *Config) { delete(c.Headers, "X-Auth-Request-Issuer") })},
 		{name: "many", change: func(c *Config) {
+			c.Headers["X-Auth-Request-Issuer"] = Header{Claim: "iss"}
 			for i := range maxBearers + 1 {
 				c.Bearer = append(c.Bearer, Bearer{Issuer: fmt.Sprintf("https://id%d.example.org", i), Audiences: []string{"a"}})
 			}
