@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,9 @@ func sessionOfClaims(c *Config, text []byte, now time.Time) (*session.Session, e
 		return nil, fmt.Errorf("%w: the claims are no JSON object, as an ID token has it", ErrExplain)
 	}
 	s := &session.Session{Issuer: c.OIDC.Issuer, Created: now, Expires: now.Add(c.Session.AbsoluteTimeout)}
+	if issuer, _ := claims["iss"].(string); slices.ContainsFunc(c.ProviderList(), func(p Provider) bool { return p.Issuer == issuer }) {
+		s.Issuer = issuer // of several providers, this one
+	}
 	if s.Subject, _ = claims["sub"].(string); !validSubject(s.Subject) {
 		return nil, fmt.Errorf(`%w: the claims have no sub; write at least {"sub":"jane"}`, ErrExplain)
 	}

@@ -101,6 +101,17 @@ sites:
 			t.Errorf("%s: %v\n%s", address, err, b.String())
 		}
 	}
+	// Of several providers the claims tell which it is.
+	c.Sites[0].OIDC.Issuer, c.Sites[0].Providers = "", []Provider{{OIDC: OIDC{Issuer: "https://a.example.org"}}, {OIDC: OIDC{Issuer: "https://z.example.org"}}}
+	c.Sites[0].Rules = parseRules(t, `[{name: theirs, when: 'session.issuer == "https://z.example.org"'}]`)
+	for claims, want := range map[string]string{
+		`{"sub":"jane","iss":"https://z.example.org"}`: "200 allow", `{"sub":"jane","iss":"https://a.example.org"}`: "403 deny", `{"sub":"jane","iss":"https://x.example.org"}`: "403 deny",
+	} {
+		var b strings.Builder
+		if err := Explain(&b, c, "GET https://b.example.org/", []byte(claims), noon); err != nil || !strings.Contains(b.String(), want) {
+			t.Errorf("%s: %v\n%s", claims, err, b.String())
+		}
+	}
 	if err := Explain(new(strings.Builder), c, "GET https://c.example.org/", nil, noon); !errors.Is(err, ErrExplain) {
 		t.Errorf("a host of no site: %v", err)
 	}
