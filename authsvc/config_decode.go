@@ -55,7 +55,7 @@ func (d *decoder) refused(node *yaml.Node, k Key) bool {
 	switch {
 	case node.Kind == yaml.AliasNode:
 		d.report(node, k.Path, "is an alias", "write the value itself; anchors and aliases are not read")
-	case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" && !isSection(k.kind):
+	case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" && (!isSection(k.kind) || k.kind == headerType):
 		d.report(node, k.Path, "has no value", `write one, "" for the empty value, or remove the line`)
 	case node.Style&yaml.TaggedStyle != 0:
 		d.report(node, k.Path, "has a YAML tag", "write the plain value")
@@ -138,7 +138,7 @@ func (d *decoder) decodeList(node *yaml.Node, k Key, value reflect.Value) {
 	case node.Kind == yaml.ScalarNode && !isSection(item.kind):
 		items = splitList(node)
 	case node.Kind != yaml.SequenceNode:
-		d.report(node, k.Path, "is not a list", "write its entries one a line, each behind a dash")
+		d.reportNoList(node, k)
 		return
 	}
 	// The list has its full length before its items are read: a twin keeps the place that its secret goes to.
@@ -152,13 +152,22 @@ func (d *decoder) decodeList(node *yaml.Node, k Key, value reflect.Value) {
 				}
 			}
 		}
-		if content.Kind == yaml.ScalarNode && content.Value == "" && !isSection(item.kind) {
+		if content.Kind == yaml.ScalarNode && (content.Value == "" || isSection(item.kind) && content.ShortTag() == "!!null") {
 			d.report(content, item.Path, "is empty", "write a value, or remove the entry")
 			continue
 		}
 		d.decode(content, item, list.Index(i))
 	}
 	value.Set(list)
+}
+
+// reportNoList tells how a list is written: in a file, or in a variable.
+func (d *decoder) reportNoList(node *yaml.Node, k Key) {
+	right := "write its entries one a line, each behind a dash"
+	if d.variable != "" {
+		right = "write JSON, such as " + k.jsonExample()
+	}
+	d.report(node, k.Path, "is not a list", right)
 }
 
 // splitList cuts a text at its commas; the empty text is the empty list.

@@ -106,6 +106,8 @@ func (k Key) jsonExample() string {
 	switch {
 	case k.kind == sitesType:
 		return `[{"hosts": …}]`
+	case k.kind.Kind() == reflect.Slice && !isSection(k.kind.Elem()):
+		return `["…"]`
 	case k.kind.Kind() == reflect.Slice:
 		return `[{"` + fieldsOf(k.kind.Elem())[0].Path + `": …}]`
 	case k.Default != "":

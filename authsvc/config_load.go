@@ -72,7 +72,9 @@ func toldAbout(problems []Problem) func(path string) bool {
 		if slices.ContainsFunc(keys, func(k Key) bool { return k.Later && k.Path == path }) {
 			return false
 		}
-		if above[path] {
+		// That a rule is never reached, told of the rule as a whole, may be due to one that was not read.
+		list := parentPath(path)
+		if above[path] || above[list] && strings.HasSuffix(path, "]") && (list == "rules" || strings.HasSuffix(list, ".rules")) {
 			return true
 		}
 		for ; path != ""; path = parentPath(path) {

@@ -25,7 +25,7 @@ type sitesNode struct {
 func (d *decoder) keepSites(node *yaml.Node, k Key) {
 	d.sites = sitesNode{}
 	if node.Kind != yaml.SequenceNode {
-		d.report(node, k.Path, "is not a list", "write its entries one a line, each behind a dash")
+		d.reportNoList(node, k)
 		return
 	}
 	d.sites = sitesNode{node, d.variable}

@@ -120,12 +120,16 @@ func (c *ruleCompiler) name(i int, r *rule) {
 		c.report(i, "name", "is no plain name", "use at most 64 letters, digits and - _ .")
 	}
 	if first := slices.IndexFunc(c.set.rules, func(other rule) bool { return other.name == r.name }); first >= 0 {
-		c.report(i, "name", fmt.Sprintf("rule %d has the same", first+1), "give each rule a name of its own, or none")
+		c.report(i, "name", fmt.Sprintf("rules[%d] has the same", first), "give each rule a name of its own, or none")
 	}
 }
 
 // entries checks a list, entry by entry.
 func (c *ruleCompiler) entries(i int, key string, list []string, check func(string) error, right string) {
+	if list != nil && len(list) == 0 {
+		// Whoever makes the list of a program's output may mean nobody by it, where leaving it out means everybody.
+		c.report(i, key, "is an empty list, which asks for nothing", right+", or remove the key")
+	}
 	for j, entry := range list {
 		if err := check(entry); err != nil {
 			c.report(i, item(key, j), err.Error(), right)
@@ -181,20 +185,24 @@ func (c *ruleCompiler) expression(i int, from *Rule, r *rule) {
 	c.set.anyClaim = c.set.anyClaim || when.anyClaim
 }
 
-// findUnreachable reports every rule about requests for which an earlier one speaks. One with a name and nothing about requests may be
-// meant for the query of a check.
+// findUnreachable reports every rule about requests for which an earlier one speaks, unless that has a mistake: it is not yet what it is meant to
+// be. One with a name and nothing about requests may be meant for the query of a check.
 func (c *ruleCompiler) findUnreachable() {
+	mistaken := map[int]bool{}
+	for _, p := range c.problems {
+		mistaken[p.rule] = true
+	}
 	for i := range c.set.rules {
 		r := &c.set.rules[i]
 		first := slices.IndexFunc(c.set.rules[:i], func(other rule) bool { return other.covers(r) })
-		if first < 0 {
+		if first < 0 || mistaken[first] {
 			continue
 		}
-		wrong := fmt.Sprintf("is never reached: rule %d (%s) is about all that this one is about", first+1, c.set.rules[first].name)
+		wrong := fmt.Sprintf("is never reached: rules[%d] (%s) is about all that this one is about", first, c.set.rules[first].name)
 		forQuery := !strings.HasPrefix(r.name, "#") && len(r.hosts)+len(r.paths)+len(r.methods) == 0
 		right := "move it up, or remove it"
 		if forQuery {
-			wrong, right = fmt.Sprintf("counts only for checks with ?rule=%s: rule %d (%s) is about all requests", r.name, first+1, c.set.rules[first].name), "move it up if it is meant for more"
+			wrong, right = fmt.Sprintf("counts only for checks with ?rule=%s: rules[%d] (%s) is about all requests", r.name, first, c.set.rules[first].name), "move it up if it is meant for more"
 		}
 		c.problems = append(c.problems, ruleProblem{rule: i, wrong: wrong, right: right, warning: forQuery})
 	}

@@ -82,8 +82,7 @@ func compileWhen(text string) (*condition, error) {
 	}
 	checked, issues := env.Compile(text)
 	if issues.Err() != nil {
-		first := issues.Errors()[0]
-		return nil, fmt.Errorf("%d:%d: %s", first.Location.Line(), first.Location.Column()+1, plainMessage(first.Message))
+		return nil, whenError(issues.Errors()[0])
 	}
 	if checked.OutputType().IsExactType(cel.DynType) {
 		return nil, errors.New("may be anything: compare it, as in claims.admin == true")
@@ -105,6 +104,19 @@ func compileWhen(text string) (*condition, error) {
 	}
 	c.look(checked.NativeRep())
 	return c, nil
+}
+
+// whenError words an issue: line:column and what is wrong there.
+func whenError(issue *cel.Error) error {
+	message := plainMessage(issue.Message)
+	for _, object := range []string{"request", "session"} {
+		if message == "undeclared reference to '"+object+"'" {
+			message = object + " has no such field"
+		}
+	}
+	// What else the parser could read there is a list of its symbols.
+	message, _, _ = strings.Cut(message, " expecting ")
+	return fmt.Errorf("%d:%d: %s", issue.Location.Line(), issue.Location.Column()+1, message)
 }
 
 // plainMessage makes one line without a semicolon of a message.

@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -109,6 +110,9 @@ func parseSiteHost(entry string) (string, error) {
 			return "", fmt.Errorf("nothing is below an address")
 		}
 		return text, checkHost(below)
+	}
+	if strings.Contains(text, "://") {
+		return "", errors.New("it has a scheme")
 	}
 	_, err := parseHostPort("", text)
 	return text, err
