@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -19,23 +20,34 @@ type BearerReport struct {
 	Err error
 }
 
-// InspectBearer asks each issuer of bearer tokens once for its metadata and keys, and where opaque tokens count, about one that nobody has. The
-// error is that of a file that the configuration names.
+// InspectBearer asks each issuer of bearer tokens of every site for its metadata and keys, and where opaque tokens count, about one that nobody has:
+// once for sites that ask it alike. The error is that of a file that the configuration names.
 func InspectBearer(ctx context.Context, c *Config) ([]BearerReport, error) {
 	known := knownProviders{}
 	var reports []BearerReport
-	for _, entry := range c.Bearer {
-		beside := c.providerBeside(entry)
-		mine, err := known.of(beside.OIDC)
-		if err != nil {
-			return nil, err
+	asked := map[string]bool{}
+	for _, site := range c.EachSite() {
+		for _, entry := range site.Bearer {
+			beside := site.providerBeside(entry)
+			alike := fmt.Sprintf("%q", []string{entry.Issuer, beside.CAFile, entry.IntrospectionURL, entry.ClientID, string(entry.ClientSecret)})
+			if entry.IntrospectionURL != "" && entry.ClientID == "" {
+				alike += fmt.Sprintf("%q", []string{beside.ClientID, string(beside.ClientSecret), beside.ClientAuth, beside.ClientKeyFile, beside.ClientCertFile})
+			}
+			if asked[alike] {
+				continue
+			}
+			asked[alike] = true
+			mine, err := known.of(beside.OIDC)
+			if err != nil {
+				return nil, err
+			}
+			own := newProvider(beside.OIDC, "", mine, time.Now)
+			issuer, err := known.ofBearer(entry.Issuer, beside.OIDC)
+			if err != nil {
+				return nil, err
+			}
+			reports = append(reports, newBearerIssuer(entry, own, issuer).inspect(ctx))
 		}
-		own := newProvider(beside.OIDC, "", mine, time.Now)
-		issuer, err := known.ofBearer(entry.Issuer, beside.OIDC)
-		if err != nil {
-			return nil, err
-		}
-		reports = append(reports, newBearerIssuer(entry, own, issuer).inspect(ctx))
 	}
 	return reports, nil
 }

@@ -58,7 +58,7 @@ func (c *Config) clients() map[string]OIDC {
 	}
 	for i, site := range c.Sites {
 		for at, o := range site.clients() {
-			if main := clients[at]; o.CAFile != main.CAFile || o.ClientKeyFile != main.ClientKeyFile || o.ClientCertFile != main.ClientCertFile {
+			if main := clients[at]; o.CAFile != main.CAFile || o.ClientAuth != main.ClientAuth || o.ClientKeyFile != main.ClientKeyFile || o.ClientCertFile != main.ClientCertFile {
 				clients[item("sites", i)+"."+at] = o
 			}
 		}

@@ -3,20 +3,27 @@ package main
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
 	"authsvc/authsvc"
 )
 
-// checkProvider looks at each provider once, whichever sites have it.
+// checkProvider looks at each provider, once for all clients of sites that go there in the same way.
 func checkProvider(ctx context.Context, o *online) (findings []finding) {
 	o.authorize = map[string]string{}
+	var seen []authsvc.OIDC
 	for _, site := range o.config.EachSite() {
 		for _, p := range site.ProviderList() {
-			if _, seen := o.authorize[p.Issuer]; !seen {
-				findings = append(findings, inspectProvider(ctx, o, p.OIDC)...)
+			way := p.OIDC
+			way.ClientID, way.ClientSecret, way.GroupsClaim, way.AuthParams = "", "", nil, nil
+			if slices.ContainsFunc(seen, func(other authsvc.OIDC) bool { return reflect.DeepEqual(other, way) }) {
+				continue
 			}
+			seen = append(seen, way)
+			findings = append(findings, inspectProvider(ctx, o, p.OIDC)...)
 		}
 	}
 	return findings
@@ -25,7 +32,9 @@ func checkProvider(ctx context.Context, o *online) (findings []finding) {
 func inspectProvider(ctx context.Context, o *online, client authsvc.OIDC) []finding {
 	const subject = "provider"
 	report, err := authsvc.InspectProvider(ctx, client)
-	o.authorize[client.Issuer] = report.AuthorizationEndpoint
+	if err == nil {
+		o.authorize[client.Issuer] = report.AuthorizationEndpoint
+	}
 	if err != nil {
 		what := err.Error()
 		if len(o.config.Sites)+len(o.config.Providers) > 0 {

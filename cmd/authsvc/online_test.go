@@ -226,3 +226,16 @@ func TestCheckOnlineBearer(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckOnlineSites looks at what each site asks of the provider that all have, and at whose tokens each takes.
+func TestCheckOnlineSites(t *testing.T) {
+	provider, other := startProvider(t), startProvider(t)
+	bearer := func(issuer *idptest.Provider) string {
+		return `[{"issuer":"` + issuer.Issuer() + `","audiences":["api"]}]`
+	}
+	sites := `[{"hosts":["a.example.org"],"public_url":"https://a.example.org"},
+		{"hosts":["b.example.org"],"public_url":"https://b.example.org","oidc":{"scopes":["openid","odd"]},"bearer":` + bearer(other) + `}]`
+	expectOnline(t, "", variables("AUTHSVC_OIDC_ISSUER="+provider.Issuer(), "AUTHSVC_BEARER="+bearer(provider), "AUTHSVC_SITES="+sites),
+		"skipped  redis: ", "", "", "", "", "", "", "note     provider: the scope odd is not among those",
+		"ok       bearer: "+provider.Issuer(), "ok       bearer: "+other.Issuer())
+}
