@@ -164,14 +164,16 @@ func (s *Service) renew(ctx context.Context, site *site, d decision, tokens sess
 	return d, tokens
 }
 
-// logDecision writes one line for every verdict that is not a plain allow. It names nobody: who it was can
+// logDecision writes one line for every verdict, at debug alone for a plain allow. It names nobody: who it was can
 // be found by the request's name in the application's own log.
 func (s *Service) logDecision(r *http.Request, d decision, unknown error) {
-	if d.Outcome == Allow {
-		return
-	}
 	event := s.log.Info()
-	if d.Outcome == Unavailable {
+	switch d.Outcome {
+	case Allow:
+		if event = s.log.Debug(); !event.Enabled() {
+			return
+		}
+	case Unavailable:
 		event = s.log.Error()
 	}
 	info := infoOf(r)

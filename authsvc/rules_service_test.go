@@ -125,8 +125,8 @@ func TestRulesAtTheService(t *testing.T) {
 			t.Errorf("%q: no line in the log has %s", test.address, test.reason)
 		}
 	}
-	if !strings.Contains(r.log.String(), `"passed_over":["open: paths","home: paths"]`) {
-		t.Error("the log does not tell, at debug, which rules were passed over and why")
+	if !strings.Contains(r.log.String(), `"passed_over":["open: paths","home: paths"]`) || !strings.Contains(r.log.String(), `"outcome":"allow","reason":"session","rule":"admins"`) {
+		t.Error("the log does not tell, at debug, which rules were passed over and why, and why people pass")
 	}
 	for _, personal := range []string{"alice@", "bob@", "staff\"]"} {
 		if strings.Contains(r.log.String(), personal) {
