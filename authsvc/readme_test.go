@@ -49,7 +49,7 @@ func keyTable() string {
 			fallback = "`" + k.Default + "`"
 		}
 		if k.Path == "headers" {
-			fallback = "see below"
+			fallback = "see [Headers](#headers)"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, fallback, strings.ReplaceAll(k.Doc, "|", "\\|"))
 	}
