@@ -65,7 +65,7 @@ func askedOfAuth(r *http.Request, _ *sites) (asked, error) {
 	agree.set(&a.Method, single.get("X-Forwarded-Method"), "X-Forwarded-Method")
 
 	return a.whole(cmp.Or(single.err, agree.err), missing{
-		uri:    "set X-Original-URL ($scheme://$http_host$request_uri in nginx)",
+		uri:    "set X-Original-URL ($scheme://$host$request_uri in nginx)",
 		scheme: "set X-Original-URL, or X-Forwarded-Proto beside X-Original-URI",
 		method: "set X-Original-Method ($request_method in nginx)",
 	})

@@ -25,7 +25,7 @@ func findCheckAsked(s *server, found report) {
 		if !slices.ContainsFunc(askedAddress, set) {
 			found(by, Error, "the check does not say which address was asked",
 				"rules and the way back from the login cannot know it, and a visitor's own X-Original-URL would be believed",
-				"add proxy_set_header X-Original-URL $scheme://$http_host$request_uri;")
+				"add proxy_set_header X-Original-URL $scheme://$host$request_uri;")
 		}
 		if !slices.ContainsFunc(askedMethod, set) {
 			found(by, Warning, "the check does not say which method was asked",
