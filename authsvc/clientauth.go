@@ -74,7 +74,7 @@ func (a *clientAuth) authenticate(m *metadata, form url.Values, header http.Head
 }
 
 // assertion makes a client assertion (RFC 7523, section 3). Its one audience is the issuer, since whoever else may be told so could use it
-// there, and its type says what it is (RFC 10070, sections 3 and 4); for providers of the older rules both are as those had them.
+// there, and its type says what it is (draft-ietf-oauth-rfc7523bis); for providers of the older rules both are as those had them.
 func (a *clientAuth) assertion(m *metadata) (string, error) {
 	if m == nil {
 		return "", fmt.Errorf("%w: it could not be discovered yet", errProviderUnavailable)

@@ -74,7 +74,7 @@ type OIDC struct {
 	ClientKeyFile           string `key:"client_key_file" shared:"own" doc:"PEM file with the client's private key (RSA, EC or Ed25519), for private_key_jwt and mtls; read again when it changes"`
 	ClientCertFile          string `key:"client_cert_file" shared:"own" doc:"PEM file with the certificate of that key: for mtls, and for private_key_jwt at Entra ID, which finds the key by it"`
 	ClientKeyID             string `key:"client_key_id" shared:"report" doc:"the key's ID (kid) at the provider, for private_key_jwt; without it none is sent"`
-	ClientAssertionAudience string `key:"client_assertion_audience" default:"issuer" values:"issuer|token_endpoint" shared:"report" doc:"whom private_key_jwt addresses: issuer (RFC 10070), or token_endpoint for providers of the older rules, such as Entra ID"`
+	ClientAssertionAudience string `key:"client_assertion_audience" default:"issuer" values:"issuer|token_endpoint" shared:"report" doc:"whom private_key_jwt addresses: issuer (draft-ietf-oauth-rfc7523bis), or token_endpoint for providers of the older rules, such as Entra ID"`
 	PAR                     string `key:"par" default:"auto" values:"auto|on|off" shared:"report" doc:"pushed authorization requests (RFC 9126): auto where the provider takes no others, on always, off never"`
 
 	ResponseMode string `key:"response_mode" default:"query" values:"query|form_post" shared:"report" doc:"how the provider answers; form_post makes the login cookie SameSite=None"`

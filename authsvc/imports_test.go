@@ -14,6 +14,7 @@ func TestImports(t *testing.T) {
 		"authsvc/authsvc/pages": "the pages that a person sees",
 
 		"github.com/coreos/go-oidc/v3/oidc":                       "ID tokens",
+		"golang.org/x/oauth2":                                     "the authorization request",
 		"github.com/go-jose/go-jose/v4":                           "signatures",
 		"github.com/go-chi/chi/v5":                                "routes",
 		"github.com/rs/zerolog":                                   "logs",

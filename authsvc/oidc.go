@@ -2,8 +2,6 @@ package authsvc
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/oauth2"
 
 	"authsvc/session"
 )
@@ -61,46 +61,48 @@ func newProvider(o OIDC, redirectURL string, known *knownProvider, now func() ti
 	}
 }
 
-// authorizationRequest has the parameters of a login: code flow (RFC 6749, section 4.1) with PKCE S256 (RFC 7636), whatever
+// authorizationRequest is a login at an endpoint's address: code flow (RFC 6749, section 4.1) with PKCE S256 (RFC 7636), whatever
 // discovery says about methods. What this login asks for wins over the configured parameters.
-func (p *provider) authorizationRequest(state, nonce, verifier string, asks map[string]string) url.Values {
-	request := url.Values{}
+func (p *provider) authorizationRequest(endpoint, state, nonce, verifier string, asks map[string]string) string {
+	config := oauth2.Config{ClientID: p.clientID, RedirectURL: p.redirectURL, Scopes: p.scopes, Endpoint: oauth2.Endpoint{AuthURL: endpoint}}
+	var options []oauth2.AuthCodeOption
 	for name, value := range p.authParams {
-		request.Set(name, value)
+		options = append(options, oauth2.SetAuthURLParam(name, value))
 	}
 	for name, value := range asks {
-		request.Set(name, value)
+		options = append(options, oauth2.SetAuthURLParam(name, value))
 	}
 	if p.formPost {
-		request.Set("response_mode", "form_post")
+		options = append(options, oauth2.SetAuthURLParam("response_mode", "form_post"))
 	}
 	// Last, so that no configured parameter can replace them.
-	challenge := sha256.Sum256([]byte(verifier))
 	for name, value := range map[string]string{
-		"response_type":         "code",
-		"client_id":             p.clientID,
-		"redirect_uri":          p.redirectURL,
-		"scope":                 strings.Join(p.scopes, " "),
-		"state":                 state,
-		"nonce":                 nonce,
-		"code_challenge":        base64.RawURLEncoding.EncodeToString(challenge[:]),
-		"code_challenge_method": "S256",
+		"response_type": "code",
+		"client_id":     p.clientID,
+		"redirect_uri":  p.redirectURL,
+		"scope":         strings.Join(p.scopes, " "),
+		"state":         state,
+		"nonce":         nonce,
 	} {
-		request.Set(name, value)
+		options = append(options, oauth2.SetAuthURLParam(name, value))
 	}
-	return request
+	return config.AuthCodeURL(state, append(options, oauth2.S256ChallengeOption(verifier))...)
 }
 
 // authorizationURL is where a login begins. Where the request is pushed, it asks the provider. Errors: errProviderUnavailable, errProviderAnswer.
 func (p *provider) authorizationURL(ctx context.Context, m *metadata, state, nonce, verifier string, asks map[string]string) (string, error) {
-	request := p.authorizationRequest(state, nonce, verifier, asks)
-	if p.pushes(&m.discoveryDocument) {
-		var err error
-		if request, err = p.push(ctx, m, request); err != nil {
-			return "", err
-		}
+	if !p.pushes(&m.discoveryDocument) {
+		return p.authorizationRequest(m.Authorization, state, nonce, verifier, asks), nil
 	}
-	return withQuery(m.Authorization, request)
+	request, err := url.Parse(p.authorizationRequest("", state, nonce, verifier, asks)) // the parameters alone
+	if err != nil {
+		return "", fmt.Errorf("authorization request: %w", err)
+	}
+	pushed, err := p.push(ctx, m, request.Query())
+	if err != nil {
+		return "", err
+	}
+	return withQuery(m.Authorization, pushed)
 }
 
 // withQuery adds parameters to an endpoint's address, which may have some of its own (RFC 6749, section 3.1).

@@ -94,7 +94,7 @@ func readCredentials(r *http.Request, form url.Values) (credentials, *oauthError
 	return shown, nil
 }
 
-// checkAssertion holds a client assertion against RFC 7523 section 3 and RFC 10070 section 4: its one audience is the issuer, or, for a
+// checkAssertion holds a client assertion against RFC 7523 section 3 and draft-ietf-oauth-rfc7523bis: its one audience is the issuer, or, for a
 // client of the older rules, the token endpoint; and no assertion counts twice.
 func (p *Provider) checkAssertion(client *Client, text string) *oauthError {
 	bad := func(what string) *oauthError { return refuse("invalid_client", "client_assertion: %s", what) }

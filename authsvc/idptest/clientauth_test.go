@@ -34,7 +34,7 @@ func post(t *testing.T, client *http.Client, address string, form url.Values) (i
 	return answer.StatusCode, string(body)
 }
 
-// TestClientAssertions holds the provider to RFC 7523 section 3 and RFC 10070: what is wrong in any way is refused.
+// TestClientAssertions holds the provider to RFC 7523 section 3 and draft-ietf-oauth-rfc7523bis: what is wrong in any way is refused.
 func TestClientAssertions(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -71,7 +71,7 @@ type Client struct {
 	// Key is the public key of AuthPrivateKey, and KeyID the kid that its assertions must have; "" wants none.
 	Key   crypto.PublicKey
 	KeyID string
-	// OlderAssertions wants the token endpoint as the audience of assertions, and JWT as their type, as before RFC 10070.
+	// OlderAssertions wants the token endpoint as the audience of assertions, and JWT as their type, as before draft-ietf-oauth-rfc7523bis.
 	OlderAssertions bool
 	// Certificate, in DER, is that of AuthCertificate. With AuthPrivateKey assertions must name it in x5t#S256.
 	Certificate []byte
