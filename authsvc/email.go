@@ -27,7 +27,7 @@ func verifiedEmail(s *session.Session) string {
 // vouchedFor reports whether the provider stands by the claim "email". Many leave email_verified out (OpenID Connect Core 1.0, section 5.1), some
 // write it as text; Entra ID has xms_edov, whether the owner of the domain was seen.
 func vouchedFor(claims map[string]any) bool {
-	for _, name := range []string{"email_verified", "xms_edov"} {
+	for _, name := range companions {
 		switch verified := claims[name].(type) {
 		case nil:
 		case bool:
@@ -109,9 +109,6 @@ func domainAllowed(email string, allowed []string) bool {
 		entry = strings.TrimPrefix(entry, "*")
 		parent, below := strings.CutPrefix(entry, ".")
 		parent, ok := canonicalEmailDomain(parent, written)
-		if below {
-			return ok && strings.HasSuffix(domain, "."+parent)
-		}
-		return ok && domain == parent
+		return ok && hostRule{parent, below}.matches(domain)
 	})
 }

@@ -20,7 +20,7 @@ func parseHostRule(entry string) (hostRule, error) {
 	if below, ok := strings.CutPrefix(h.host, "*."); ok {
 		h.host, h.subdomains = below, true
 	}
-	if strings.LastIndexByte(h.host, ':') > strings.LastIndexByte(h.host, ']') {
+	if withoutPort(h.host) != h.host {
 		return hostRule{}, errors.New("has a port or a scheme")
 	}
 	return h, checkHost(h.host)

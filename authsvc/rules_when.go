@@ -247,8 +247,7 @@ func (c whenClaims) Find(key ref.Val) (ref.Val, bool) {
 	if !ok {
 		return nil, false
 	}
-	switch name {
-	case "sub", "iss", "sid", "acr":
+	if slices.Contains(firstHand, string(name)) {
 		text, _ := claim(c.session, string(name)).(string)
 		return types.String(text), text != ""
 	}

@@ -86,12 +86,13 @@ func (d demand) parameters(configured map[string]string, insist bool) map[string
 
 // check returns errDemand unless a login that has just ended is what was asked for.
 func (d demand) check(id verifiedID, now time.Time) error {
+	contextMet := demand{ACR: d.ACR}.met(id.ACR, id.AuthTime, now)
 	switch {
 	case d.met(id.ACR, id.AuthTime, now):
 		return nil
-	case !(demand{ACR: d.ACR}).met(id.ACR, id.AuthTime, now) && id.ACR == "":
+	case !contextMet && id.ACR == "":
 		return demandError("there is no acr")
-	case !(demand{ACR: d.ACR}).met(id.ACR, id.AuthTime, now):
+	case !contextMet:
 		return demandError("acr is another one")
 	case id.AuthTime.IsZero():
 		return demandError("there is no auth_time, which max_age requires")

@@ -82,7 +82,12 @@ func (v *validator) cookieDomain(domain string) {
 	}
 	scheme, authority, _, _ := splitURL(v.c.PublicURL)
 	at, err := parsePublicHost(scheme, authority)
-	if err == nil && at.host != domain && !strings.HasSuffix(at.host, "."+domain) {
+	if err == nil && !inDomain(at.host, domain) {
 		v.wrong(key, quote(domain)+" does not cover "+quote(at.host)+", the host of public_url", right)
 	}
+}
+
+// inDomain reports whether browsers send a host the cookies of a domain (RFC 6265, section 5.1.3, of names in canonical form).
+func inDomain(host, domain string) bool {
+	return host == domain || strings.HasSuffix(host, "."+domain)
 }

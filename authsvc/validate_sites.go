@@ -121,7 +121,7 @@ func parseSiteHost(entry string) (string, error) {
 // getsCookie reports whether browsers send a host, or those below a domain, the cookie that is set at another one.
 func getsCookie(host, public, domain string) bool {
 	host = strings.TrimPrefix(host, "*.")
-	return host == public || domain != "" && (host == domain || strings.HasSuffix(host, "."+domain))
+	return host == public || domain != "" && inDomain(host, domain)
 }
 
 // sitePlaces checks that no two sites have the same endpoints, or cookies that overwrite each other.
@@ -184,6 +184,6 @@ func cookiesOverlap(p place, a Cookie, q place, b Cookie) string {
 // covers reports whether the cookie of a domain reaches another site's host, or its domain.
 func covers(domain, host, otherDomain string) bool {
 	return domain != "" && slices.ContainsFunc([]string{host, otherDomain}, func(other string) bool {
-		return other == domain || strings.HasSuffix(other, "."+domain)
+		return inDomain(other, domain)
 	})
 }
