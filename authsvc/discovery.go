@@ -132,11 +132,8 @@ func (p *provider) fetchMetadata(ctx context.Context) (*discoveryDocument, error
 	if err != nil {
 		return nil, errors.New("oidc.issuer is no address")
 	}
-	response, err := p.client.Do(request)
+	response, err := p.send(request)
 	if err != nil {
-		if cause, ok := errors.AsType[*url.Error](err); ok {
-			err = withoutURL(cause)
-		}
 		return nil, err
 	}
 	defer response.Body.Close()

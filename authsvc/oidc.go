@@ -139,6 +139,15 @@ func (p *provider) exchange(ctx context.Context, m *metadata, code, nonce, verif
 	return id, tokens, nil
 }
 
+// send sends a request to the provider. Its error does not tell the address.
+func (p *provider) send(request *http.Request) (*http.Response, error) {
+	response, err := p.client.Do(request)
+	if cause, ok := errors.AsType[*url.Error](err); ok {
+		return nil, withoutURL(cause)
+	}
+	return response, err
+}
+
 // withoutURL returns the cause of a failed request without its address.
 func withoutURL(err *url.Error) error {
 	if timeout, ok := errors.AsType[net.Error](err.Err); ok && timeout.Timeout() {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 )
 
 // userinfoAbout returns the claims of the userinfo endpoint about a user (OpenID Connect Core 1.0, section 5.3). An answer that is unusable or about someone
@@ -37,11 +36,8 @@ func (p *provider) fetchUserinfo(ctx context.Context, m *metadata, accessToken s
 	}
 	request.Header.Set("Authorization", "Bearer "+accessToken)
 	request.Header.Set("Accept", "application/json")
-	response, err := p.client.Do(request)
+	response, err := p.send(request)
 	if err != nil {
-		if cause, ok := errors.AsType[*url.Error](err); ok {
-			return nil, withoutURL(cause)
-		}
 		return nil, err
 	}
 	defer response.Body.Close()
