@@ -29,7 +29,7 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, d dialect, site
 	}
 	switch v.Outcome {
 	case Allow:
-		for i, header := range site.headers {
+		for i, header := range site.identities.headers {
 			h[header.Name] = v.Identity[i : i+1 : i+1] // which verdicts share, and nobody changes
 		}
 		w.WriteHeader(http.StatusOK)

@@ -83,7 +83,7 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 
 // withoutIdentity gives every identity header the empty value, so that a copy that the client forged is overwritten.
 func (site *site) withoutIdentity(d decision) decision {
-	d.Identity = make([]string, len(site.headers))
+	d.Identity = make([]string, len(site.identities.headers))
 	return d
 }
 
@@ -128,7 +128,7 @@ func (s *Service) identifyBrowser(ctx context.Context, site *site, r *http.Reque
 	case err != nil:
 		return decision{Outcome: Login, Reason: "cookie_invalid"}, session.Tokens{}
 	}
-	recalled, err := site.sessions.Recall(ctx, token, site.tokens)
+	recalled, err := site.sessions.Recall(ctx, token, len(site.identities.tokens) > 0)
 	tokens := recalled.Tokens
 	switch {
 	case errors.Is(err, session.ErrNotFound):

@@ -131,13 +131,13 @@ type heard struct {
 func (s *site) claims(ctx context.Context, p *provider, m *metadata, h heard, warn func(error)) map[string]any {
 	sources := []map[string]any{h.idToken}
 	answered := true
-	if m.Userinfo != "" && (s.userinfoInterval > 0 || s.needed.lacked(sources...)) {
+	if m.Userinfo != "" && (s.renewer.Interval > 0 || s.needed.lacked(sources...)) {
 		told, err := p.userinfoAbout(ctx, m, h.subject, h.tokens.AccessToken)
 		switch {
 		case err != nil:
 			warn(err)
 			answered = false
-		case s.userinfoInterval > 0:
+		case s.renewer.Interval > 0:
 			sources = slices.Insert(sources, 0, told)
 		default:
 			sources = append(sources, told)

@@ -30,19 +30,14 @@ type site struct {
 	warn      func(error) // tells the operator what nobody else is told
 
 	refreshWait time.Duration // how long a verdict waits for a refresh once the access token has expired
-	// userinfoInterval is how often userinfo is asked for changed claims; 0 is never but at a login and a refresh.
-	userinfoInterval time.Duration
 
 	sessionCookie cookie
 	loginCookie   cookie
 
 	trusted     []netip.Prefix
-	headers     []identityHeader
 	identities  identityPlan
 	asserter    *asserter
 	tellCut     func(session.ID, omitted) // something was left out of the headers of a session
-	tokens      bool                      // a header carries one
-	groupsClaim []string
 	rules       *ruleSet
 	needed      neededClaims
 	tellOverage func()            // groups were left out since they are too many
@@ -98,7 +93,6 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 		trusted:       c.TrustedPrefixes(),
 		identities:    newIdentityPlan(c),
 		tellCut:       service.tellCut,
-		groupsClaim:   c.OIDC.GroupsClaim,
 		tellOverage:   service.countOverage,
 		tellRevised:   service.metrics.countRevised,
 		userClaim:     "sub",
@@ -111,7 +105,6 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 	}
 	s.sessions.Endings, s.sessions.Journal, s.sessions.Cache = &service.endings, &service.journal, service.cache
 	s.sessions.Format, s.sessions.Derive = service.formatToWrite, s.derive
-	s.headers = s.identities.headers
 	if s.asserter, err = newAsserter(name, c.PublicURL, keyring, service.assertions, service.store.Now); err != nil {
 		return nil, err
 	}
@@ -121,8 +114,7 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 		Running: &service.flights, Report: service.reportRefresh, Limit: c.Session.RefreshLimit,
 		Revise: s.revise, Interval: c.Session.UserinfoInterval,
 	}
-	s.refreshWait, s.userinfoInterval = c.Session.RefreshWait, c.Session.UserinfoInterval
-	s.tokens = len(s.identities.tokens) > 0
+	s.refreshWait = c.Session.RefreshWait
 	if claim := c.Headers["X-Auth-Request-User"].Claim; claim != "" && !strings.HasPrefix(claim, "@") {
 		s.userClaim = claim
 	}

@@ -27,10 +27,10 @@ func (s *Service) sessionJSON(w http.ResponseWriter, r *http.Request) {
 func (s *Service) userinfoJSON(w http.ResponseWriter, r *http.Request) {
 	s.describe(w, r, func(site *site, d decision) any {
 		claims := map[string]any{}
-		for _, h := range site.headers {
+		for _, h := range site.identities.headers {
 			switch {
 			case h.Claim == groupsValue:
-				claims["groups"] = groups(d.Session, site.groupsClaim)
+				claims["groups"] = groups(d.Session, site.identities.groupsClaim)
 			case strings.HasPrefix(h.Claim, "@"):
 			default:
 				if v := claim(d.Session, h.Claim); v != nil && v != "" {
