@@ -31,17 +31,22 @@ type bearerIssuer struct {
 	introspection string // where it tells of opaque tokens; "" for nowhere
 }
 
-// newBearerIssuer makes the issuer of an entry, which is the site's own provider or known as another one.
-func newBearerIssuer(entry Bearer, site *provider, known *knownProvider) *bearerIssuer {
-	p := *site
+// newBearerIssuer makes the issuer of an entry: the provider beside it, made of these settings, or another one that is reached as that is. Errors: a file
+// that the settings name cannot be used.
+func newBearerIssuer(entry Bearer, settings OIDC, beside *provider, all knownProviders) (*bearerIssuer, error) {
+	p := *beside
 	i := &bearerIssuer{provider: &p, audiences: entry.Audiences, introspection: entry.IntrospectionURL}
-	if entry.Issuer != site.issuer {
+	if entry.Issuer != beside.issuer {
+		known, err := all.ofBearer(entry.Issuer, settings)
+		if err != nil {
+			return nil, err
+		}
 		p.issuer, p.client, p.discovered, p.keysOnly = entry.Issuer, known.client, &known.discovered, true
 	}
 	if entry.ClientID != "" {
 		p.clientID, p.auth = entry.ClientID, newClientAuth(OIDC{Issuer: entry.Issuer, ClientID: entry.ClientID, ClientSecret: entry.ClientSecret, ClientAuth: "basic"}, p.now)
 	}
-	return i
+	return i, nil
 }
 
 // verify does the checks of RFC 9068, section 4, and takes what issuers made before there was one: a JWT without the type at+jwt, unless it

@@ -33,11 +33,11 @@ func newBearers(c *Config, site *site, service *Service) (*bearers, error) {
 	b := &bearers{site: site.name, realm: site.host, known: service.tokens, report: service.metrics.countIntrospection}
 	for _, entry := range c.Bearer {
 		beside := c.providerBeside(entry)
-		known, err := service.known.ofBearer(entry.Issuer, beside.OIDC)
+		issuer, err := newBearerIssuer(entry, beside.OIDC, site.providerNamed(beside.Name), service.known)
 		if err != nil {
 			return nil, err
 		}
-		b.issuers = append(b.issuers, newBearerIssuer(entry, site.providerNamed(beside.Name), known))
+		b.issuers = append(b.issuers, issuer)
 	}
 	return b, nil
 }

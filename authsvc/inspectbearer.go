@@ -41,12 +41,11 @@ func InspectBearer(ctx context.Context, c *Config) ([]BearerReport, error) {
 			if err != nil {
 				return nil, err
 			}
-			own := newProvider(beside.OIDC, "", mine, time.Now)
-			issuer, err := known.ofBearer(entry.Issuer, beside.OIDC)
+			issuer, err := newBearerIssuer(entry, beside.OIDC, newProvider(beside.OIDC, "", mine, time.Now), known)
 			if err != nil {
 				return nil, err
 			}
-			reports = append(reports, newBearerIssuer(entry, own, issuer).inspect(ctx))
+			reports = append(reports, issuer.inspect(ctx))
 		}
 	}
 	return reports, nil
