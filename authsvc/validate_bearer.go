@@ -74,11 +74,5 @@ func (v *validator) endpoint(key, address string) {
 		v.wrong(key, quote(address)+" is no http or https address", right)
 		return
 	}
-	at, err := parsePublicHost(scheme, authority)
-	switch {
-	case err != nil:
-		v.wrong(key, err.Error(), right)
-	case scheme == "http" && !isLoopbackHost(at.host) && !v.c.OIDC.InsecureHTTP:
-		v.wrong(key, "is http on a host that is not loopback", "write https, or set oidc.insecure_http to true on a network that you trust")
-	}
+	v.reachedSafely(key, scheme, authority, right)
 }

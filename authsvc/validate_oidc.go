@@ -23,15 +23,24 @@ func (v *validator) issuer(key, issuer string) {
 		v.wrong(key, "has a query or a fragment, which no issuer has", right)
 		return
 	}
+	if !v.reachedSafely(key, scheme, authority, right) && v.c.OIDC.InsecureHTTP {
+		v.warn(key, "is http: anyone on the way can sign in as anybody", "use https outside of tests")
+	}
+}
+
+// reachedSafely reports whether what is sent to a host of the provider cannot be read on the way, or the host is none, and tells what is wrong.
+func (v *validator) reachedSafely(key, scheme, authority, right string) bool {
 	at, err := parsePublicHost(scheme, authority)
 	switch {
 	case err != nil:
 		v.wrong(key, err.Error(), right)
-	case scheme == "http" && !isLoopbackHost(at.host) && !v.c.OIDC.InsecureHTTP:
-		v.wrong(key, "is http on a host that is not loopback", "write https, or set oidc.insecure_http to true on a network that you trust")
 	case scheme == "http" && !isLoopbackHost(at.host):
-		v.warn(key, "is http: anyone on the way can sign in as anybody", "use https outside of tests")
+		if !v.c.OIDC.InsecureHTTP {
+			v.wrong(key, "is http on a host that is not loopback", "write https, or set oidc.insecure_http to true on a network that you trust")
+		}
+		return false
 	}
+	return true
 }
 
 // ownParameters are those of an authorization request that follow from other keys, or that nothing but the
