@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"authsvc/authsvc"
@@ -20,10 +19,7 @@ func checkReady(ctx context.Context, w io.Writer, config *authsvc.Config) error 
 	if config.AdminListen == "" {
 		return usageError(`--ready asks at admin_listen, and that is turned off; give it an address`)
 	}
-	network, address := "tcp", reachable(config.AdminListen)
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, address = "unix", path
-	}
+	network, address := networkOf(reachable(config.AdminListen))
 	client := &http.Client{Timeout: readyTimeout, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

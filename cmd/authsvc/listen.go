@@ -25,10 +25,9 @@ const (
 
 // openAddress listens on address, host:port or unix:/path.
 func openAddress(address string) ([]net.Listener, error) {
-	network := "tcp"
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, address = "unix", path
-		if err := removeStaleSocket(path); err != nil {
+	network, address := networkOf(address)
+	if network == "unix" {
+		if err := removeStaleSocket(address); err != nil {
 			return nil, err
 		}
 	}
@@ -37,6 +36,14 @@ func openAddress(address string) ([]net.Listener, error) {
 		return nil, err
 	}
 	return []net.Listener{l}, nil
+}
+
+// networkOf reads an address of the configuration, host:port or unix:/path, as package net has it.
+func networkOf(address string) (network, place string) {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return "unix", path
+	}
+	return "tcp", address
 }
 
 // newListener serves handler on what open returns, with TLS where there is a certificate.
