@@ -75,10 +75,12 @@ func (h Harness) begin(t *testing.T) fixture {
 	t.Helper()
 	f := fixture{Instance: h.New(t), life: h.Life, long: 100 * h.Life}
 	t.Cleanup(func() {
-		lives, err := f.Lives(context.WithoutCancel(t.Context()))
-		if err != nil {
-			t.Errorf("cannot tell what the store holds: %v", err)
-		}
+		var lives map[string]time.Duration
+		// A cluster that has just lost a master may take a while to answer again.
+		WaitFor(t, "telling what the store holds", func() (err error) {
+			lives, err = f.Lives(context.WithoutCancel(t.Context()))
+			return err
+		})
 		for name, left := range lives {
 			if left < 0 {
 				t.Errorf("%s has no expiry", name)
