@@ -2,6 +2,7 @@
 
 SHELL := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+BUILD := go build -trimpath -buildvcs=auto -ldflags '-s -w -X main.version=$(VERSION)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 KUBE_VERSION := k8s.io/component-base/version
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
@@ -12,14 +13,25 @@ SESSIONS ?= 1000000
 # Of what go test -v prints: the end of each test, and whatever a test says, below its name.
 PROGRESS := -e '/^=== /{h;d;}' -e '/^PASS$$/d' -e '/^ +--- PASS/d' -e '/^( *--- |ok |FAIL|\?)/b' -e 'x;/./p;s/.*//;x'
 
-.PHONY: help build demo test test-traefik test-kube flagship scale check fuzz
+.PHONY: help build release demo test security test-traefik test-kube flagship scale check fuzz
 
 help: ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## one static binary, bin/authsvc
-	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags '-s -w -X main.version=$(VERSION)' -o bin/authsvc ./cmd/authsvc
+	CGO_ENABLED=0 $(BUILD) -o bin/authsvc ./cmd/authsvc
 	@ls -l bin/authsvc
+
+release: ## on Linux: binaries for amd64 and arm64 of what is committed, their bill of materials and sums in bin/release; VERSION=v1.2.3
+	@test -z "$$(git status --porcelain)" || { echo "commit first: a release is made of what is committed"; exit 1; }
+	@rm -rf bin/release; mkdir -p bin/release
+	@set -e; for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(BUILD) -o bin/release/authsvc-linux-$$arch ./cmd/authsvc; \
+		go version -m bin/release/authsvc-linux-$$arch | grep -P '^\tdep\t' > bin/modules-$$arch; \
+	done; \
+	cmp bin/modules-amd64 bin/modules-arm64; \
+	bin/release/authsvc-linux-$$(go env GOHOSTARCH) version --sbom > bin/release/authsvc.cdx.json; \
+	cd bin/release && sha256sum * | tee SHA256SUMS
 
 demo: build ## the whole chain on this machine: Redis, a provider, two replicas, nginx, an application; CHECK=1 signs in by itself
 	@$(INSTALL) nginx --optional redis-server
@@ -38,6 +50,10 @@ test: build ## everything, with the race detector: real nginx, Caddy, HAProxy, R
 	@echo "examples/compose, read by Compose's own loader"; cd e2e/compose && go vet ./... && go test -count=1 ./...
 	@$(MAKE) --no-print-directory demo CHECK=1
 	@$(MAKE) --no-print-directory flagship USERS=300
+
+security: build ## a named test for each advisory and each requirement on a relying party, by what each says
+	@$(INSTALL) nginx redis-server caddy haproxy chromium nodejs npm gcc libc6-dev
+	@set -o pipefail; CC=$${CC:-$$(command -v gcc || echo cc)} go test -race -v -count=1 -timeout 8m -run '^TestSecurity' ./e2e
 
 test-traefik: ## the gateways' cases through Traefik, which is built first: 15 minutes and 3 GB of memory the first time
 	@$(INSTALL) redis-server
@@ -63,7 +79,7 @@ scale: ## SESSIONS=1000000 in one Redis: are they counted right, and what do the
 	@$(INSTALL) redis-server
 	go test -v -timeout 38m -run '^TestScale$$' ./session/redisstore -args -sessions $(SESSIONS)
 
-check: ## format, vet, staticcheck, vet for other systems, known vulnerabilities
+check: ## format, vet, staticcheck, vet for other systems, the build is reproducible, modules are as pinned, known vulnerabilities
 	@echo "gofmt"; test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	go vet ./...
 	go -C e2e/extauthz vet ./...
@@ -71,6 +87,12 @@ check: ## format, vet, staticcheck, vet for other systems, known vulnerabilities
 	GOOS=linux GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx ./nginx/lint
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/authsvc
 	GOOS=darwin GOARCH=arm64 go vet ./cmd/... ./authsvc ./session/... ./nginx ./nginx/lint
+	@echo "the same binary, built in two other places"; set -e; places=$$(mktemp -d); trap 'rm -rf "$$places"' EXIT; \
+	for place in one another/place; do \
+		mkdir -p "$$places/$$place"; cp -R go.mod go.sum authsvc cmd nginx session "$$places/$$place"; \
+		(cd "$$places/$$place" && CGO_ENABLED=0 $(BUILD) -o authsvc.bin ./cmd/authsvc); \
+	done; \
+	cmp "$$places/one/authsvc.bin" "$$places/another/place/authsvc.bin"
 	go mod verify
 	go mod tidy -diff
 	@echo "govulncheck"; if ! GOBIN="$(CURDIR)/bin" go install $(GOVULNCHECK); then \

@@ -75,6 +75,15 @@ func TestCommands(t *testing.T) {
 			t.Errorf("version: no %q in %+v", want, version)
 		}
 	}
+	sbom := run(t, "version --sbom")
+	for _, want := range []string{`"bomFormat": "CycloneDX"`, `"pkg:golang/std@1.`, `"pkg:golang/github.com/redis/go-redis/v9@v9.`} {
+		if sbom.code != 0 || !strings.Contains(sbom.stdout, want) {
+			t.Errorf("version --sbom: no %q in %+v", want, sbom)
+		}
+	}
+	if strings.Contains(sbom.stdout, "miniredis") || strings.Contains(sbom.stdout, "toxiproxy") {
+		t.Error("version --sbom: the program contains what is for tests")
+	}
 	secret := run(t, "secret")
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(secret.stdout))
 	if secret.code != 0 || err != nil || len(raw) != 32 || secret.stdout == run(t, "secret").stdout {

@@ -28,6 +28,7 @@ func TestNoTestCodeInTheBinary(t *testing.T) {
 		"github.com/alicebob":        "miniredis is for tests and the demo",
 		"github.com/yuin/gopher-lua": "it is a part of miniredis",
 		"github.com/chromedp":        "the browser is for tests",
+		"github.com/Shopify":         "toxiproxy is for tests",
 		"net/http/pprof":             "it registers handlers that show the memory of the process (CVE-2022-24797 of a peer)",
 	}
 	for _, dep := range deps {

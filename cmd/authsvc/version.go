@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -15,16 +16,27 @@ import (
 var version string
 
 func newVersionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print version, commit, and the record formats read and written",
-		Example: "  authsvc version",
-		Args:    cobra.NoArgs,
+	var sbom bool
+	command := &cobra.Command{
+		Use:   "version",
+		Short: "Print version, commit, and the record formats read and written",
+		Example: `  authsvc version
+  authsvc version --sbom > authsvc.cdx.json`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if sbom {
+				info, ok := debug.ReadBuildInfo()
+				if !ok {
+					return errors.New("this binary does not tell what it was made of; build it with Go's own linker")
+				}
+				return writeBillOfMaterials(c.OutOrStdout(), readBuild(), info)
+			}
 			_, err := fmt.Fprint(c.OutOrStdout(), readBuild())
 			return err
 		},
 	}
+	command.Flags().BoolVar(&sbom, "sbom", false, "print what this binary was made of, a software bill of materials: CycloneDX 1.6, JSON")
+	return command
 }
 
 // build is what is known about this binary.
