@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"authsvc/e2e/rig"
 )
 
 // killed is scenario 4: a replica dies with refreshes under way. Half of the people have a provider that has not rotated yet, for half it has.
@@ -23,17 +25,17 @@ func (f *flagship) killedMidRefresh(ctx context.Context, people []*person, r *ro
 	if err != nil {
 		return err
 	}
-	f.provider.honest()
+	f.Provider.Honest()
 	if err := f.signInExpired(ctx, people); err != nil {
 		return err
 	}
 	release := make(chan struct{})
-	f.provider.onRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler, _ string) {
+	f.Provider.OnRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler, _ string) {
 		if rotated {
-			f.provider.rotateAndHold(w, r, next, release)
+			f.Provider.RotateAndHold(w, r, next, release)
 			return
 		}
-		f.provider.hold(r, release)
+		f.Provider.Hold(r, release)
 		if r.Context().Err() == nil {
 			next.ServeHTTP(w, r)
 		}
@@ -45,29 +47,29 @@ func (f *flagship) killedMidRefresh(ctx context.Context, people []*person, r *ro
 		inTurn(ctx, people, n, arrival, ripeNow, func(ctx context.Context, p *person) { p.burst(ctx, parallel, &t) }, noProgress)
 	})
 	askAll := func() {
-		inTurn(ctx, people, n, 5*time.Millisecond, ripeNow, func(ctx context.Context, p *person) { t.add(p, p.ask)(ctx) }, noProgress)
+		inTurn(ctx, people, n, 5*time.Millisecond, ripeNow, func(ctx context.Context, p *person) { t.add(p, p.Ask)(ctx) }, noProgress)
 	}
 	if err := f.awaitHeld(ctx, people, askAll); err != nil {
 		return err
 	}
-	victim := f.replicas[0]
-	if err := victim.kill(); err != nil {
+	victim := f.Replicas[0]
+	if err := victim.Kill(); err != nil {
 		return err
 	}
-	pass(ctx, time.Now().Add(time.Second)) // the provider sees that they have gone
-	mine := n - int(f.provider.held.Load())
+	rig.Pass(ctx, time.Now().Add(time.Second)) // the provider sees that they have gone
+	mine := n - int(f.Provider.Held.Load())
 	close(release)
 	bursts.Wait()
 
 	// They work on, until each has new tokens or is out.
-	lost := f.provider.whoLost()
+	lost := f.Provider.WhoLost()
 	deadline := time.Now().Add(10 * leaseLife)
 	for time.Now().Before(deadline) && ctx.Err() == nil {
 		askAll()
 		if f.grants(b) >= n && f.reuses(b) >= len(lost) && f.outOf(&t, lost) == len(lost) {
 			break
 		}
-		pass(ctx, time.Now().Add(250*time.Millisecond))
+		rig.Pass(ctx, time.Now().Add(250*time.Millisecond))
 	}
 	f.settled(ctx)
 
@@ -99,16 +101,16 @@ func (f *flagship) killedMidRefresh(ctx context.Context, people []*person, r *ro
 	if r.Max > milliseconds(leaseLife) {
 		r.fail("somebody waited for %.0f ms, longer than the lease, %v", r.Max, leaseLife)
 	}
-	f.provider.honest()
+	f.Provider.Honest()
 	f.add(r)
-	if err := victim.start(); err != nil {
+	if err := victim.Start(); err != nil {
 		return err
 	}
-	if err := victim.awaitReady(ctx); err != nil {
+	if err := victim.AwaitReady(ctx); err != nil {
 		return err
 	}
 	// nginx leaves it alone for a second, then tries it with one request, and what comes next waits in refreshes.
-	pass(ctx, time.Now().Add(1500*time.Millisecond))
+	rig.Pass(ctx, time.Now().Add(1500*time.Millisecond))
 	f.loggedOut(ctx, people)
 	return ctx.Err()
 }
@@ -131,8 +133,8 @@ func (f *flagship) awaitHeld(ctx context.Context, people []*person, again func()
 	const tries = 5 // in all less than the 20 s after which a replica gives the provider up
 	var err error
 	for range tries {
-		err = waitFor(ctx, 3*time.Second, func(context.Context) error {
-			if held := f.provider.held.Load(); held < int64(len(people)) {
+		err = rig.WaitFor(ctx, 3*time.Second, func(context.Context) error {
+			if held := f.Provider.Held.Load(); held < int64(len(people)) {
 				return fmt.Errorf("the provider has %d refreshes; waiting for %d", held, len(people))
 			}
 			return nil
@@ -156,7 +158,7 @@ func (f *flagship) hangUp(ctx context.Context, people []*person) error {
 	if err := f.signInExpired(ctx, people); err != nil {
 		return err
 	}
-	f.provider.answersAfter(500 * time.Millisecond)
+	f.Provider.AnswersAfter(500 * time.Millisecond)
 	var t tally
 	inTurn(ctx, people, n, 20*time.Millisecond, ripeNow, func(ctx context.Context, p *person) {
 		ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
@@ -164,7 +166,7 @@ func (f *flagship) hangUp(ctx context.Context, people []*person) error {
 		p.burst(ctx, parallel, &t)
 	}, noProgress)
 	f.awaitGrants(ctx, b, n, 10*time.Second)
-	pass(ctx, time.Now().Add(time.Second))
+	rig.Pass(ctx, time.Now().Add(time.Second))
 	if err := f.close(ctx, r, b, &t); err != nil {
 		return err
 	}
@@ -200,24 +202,24 @@ func (f *flagship) signOutRacing(ctx context.Context, people []*person, r *row, 
 	if err != nil {
 		return err
 	}
-	f.provider.honest()
+	f.Provider.Honest()
 	if err := f.signInExpired(ctx, people); err != nil {
 		return err
 	}
 	var t tally
 	var failed failures
-	signOut := func(ctx context.Context, p *person) { failed.add(p.signOut(ctx, f.url)) }
+	signOut := func(ctx context.Context, p *person) { failed.add(p.SignOut(ctx, f.URL)) }
 	if holding {
 		release := make(chan struct{})
-		f.provider.onRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler, _ string) {
-			f.provider.rotateAndHold(w, r, next, release)
+		f.Provider.OnRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler, _ string) {
+			f.Provider.RotateAndHold(w, r, next, release)
 		})
 		var bursts sync.WaitGroup
 		bursts.Go(func() {
 			inTurn(ctx, people, n, arrival, ripeNow, func(ctx context.Context, p *person) { p.burst(ctx, parallel, &t) }, noProgress)
 		})
 		again := func() {
-			inTurn(ctx, people, n, 5*time.Millisecond, ripeNow, func(ctx context.Context, p *person) { t.add(p, p.ask)(ctx) }, noProgress)
+			inTurn(ctx, people, n, 5*time.Millisecond, ripeNow, func(ctx context.Context, p *person) { t.add(p, p.Ask)(ctx) }, noProgress)
 		}
 		if err := f.awaitHeld(ctx, people, again); err != nil {
 			return err
@@ -227,7 +229,7 @@ func (f *flagship) signOutRacing(ctx context.Context, people []*person, r *row, 
 		bursts.Wait()
 	} else {
 		const delay = 40 * time.Millisecond
-		f.provider.answersAfter(delay)
+		f.Provider.AnswersAfter(delay)
 		moment := map[*person]time.Duration{} // from 0 to twice the delay
 		for i, p := range people {
 			moment[p] = time.Duration(i) * 2 * delay / time.Duration(n)
@@ -236,7 +238,7 @@ func (f *flagship) signOutRacing(ctx context.Context, people []*person, r *row, 
 			var both sync.WaitGroup
 			both.Go(func() { p.burst(ctx, parallel, &t) })
 			both.Go(func() {
-				pass(ctx, time.Now().Add(moment[p]))
+				rig.Pass(ctx, time.Now().Add(moment[p]))
 				signOut(ctx, p)
 			})
 			both.Wait()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"authsvc/e2e/rig"
 	"authsvc/e2e/shifted"
 )
 
@@ -21,24 +22,24 @@ var clockShifts = []time.Duration{4 * time.Minute, -4 * time.Minute, 0}
 // clocks is scenario 9: the clocks of two replicas are wrong, so that they differ by eight minutes, and each by four from everybody else's.
 // Twice the tokens of all fall due; then sessions that live for seconds only end when they should.
 func (f *flagship) clocks(ctx context.Context, people []*person) error {
-	wrong := func(settings ...string) (changes []change) {
+	wrong := func(settings ...string) (changes []rig.Change) {
 		for _, shift := range clockShifts {
-			changes = append(changes, change{program: f.shifted, env: append([]string{shifted.Variable + "=" + shift.String()}, settings...)})
+			changes = append(changes, rig.Change{Program: f.shifted, Env: append([]string{shifted.Variable + "=" + shift.String()}, settings...)})
 		}
 		return changes
 	}
-	if err := f.restart(ctx, f.replicas, wrong()...); err != nil {
+	if err := f.Restart(ctx, f.Replicas, wrong()...); err != nil {
 		return err
 	}
 	third := (len(people) + 2) / 3
 	signIn := &row{Number: "9a", What: "clocks 4 minutes fast and slow: sign in"}
-	for i, one := range f.replicas {
-		off, err := one.clockOff()
+	for i, one := range f.Replicas {
+		off, err := clockOff(one)
 		if err != nil {
 			return err
 		}
-		if signIn.note("the clock of %s is %v off", one.name, off.Round(time.Second)); (off - clockShifts[i]).Abs() > 30*time.Second {
-			signIn.fail("the clock of %s is not shifted by %v, so that nothing was tried", one.name, clockShifts[i])
+		if signIn.note("the clock of %s is %v off", one.Name, off.Round(time.Second)); (off - clockShifts[i]).Abs() > 30*time.Second {
+			signIn.fail("the clock of %s is not shifted by %v, so that nothing was tried", one.Name, clockShifts[i])
 		}
 	}
 	err := f.refreshing(ctx, people[third:], refreshing{
@@ -49,30 +50,30 @@ func (f *flagship) clocks(ctx context.Context, people []*person) error {
 		settle:    10 * time.Second,
 		atOnce:    3 * workers,
 		interval:  arrival,
-		answering: f.provider.honest,
+		answering: f.Provider.Honest,
 	})
 	if err != nil {
 		return err
 	}
 	settings := []string{"AUTHSVC_SESSION_IDLE_TIMEOUT=" + idleLife.String(), "AUTHSVC_SESSION_ABSOLUTE_TIMEOUT=" + absoluteLife.String()}
-	if err := f.restart(ctx, f.replicas, wrong(settings...)...); err != nil {
+	if err := f.Restart(ctx, f.Replicas, wrong(settings...)...); err != nil {
 		return err
 	}
 	return f.lifetimes(ctx, people[:third])
 }
 
 // clockOff is by how much the clock is off by which the replica dates the lines of its log.
-func (one *replica) clockOff() (time.Duration, error) {
-	text, err := os.ReadFile(one.log)
+func clockOff(one *rig.Replica) (time.Duration, error) {
+	text, err := os.ReadFile(one.Log)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", one.name, err)
+		return 0, fmt.Errorf("%s: %w", one.Name, err)
 	}
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	var last struct {
 		Time time.Time `json:"time"`
 	}
 	if err := json.Unmarshal(lines[len(lines)-1], &last); err != nil {
-		return 0, fmt.Errorf("%s: the last line of its log: %w", one.name, err)
+		return 0, fmt.Errorf("%s: the last line of its log: %w", one.Name, err)
 	}
 	return time.Until(last.Time), nil
 }
@@ -92,7 +93,7 @@ func (f *flagship) lifetimes(ctx context.Context, people []*person) error {
 	if err != nil {
 		return err
 	}
-	f.provider.tokensLive(longLife)
+	f.Provider.TokensLive(rig.LongLife)
 	var t tally
 	var failed failures
 	var mu sync.Mutex
@@ -100,17 +101,17 @@ func (f *flagship) lifetimes(ctx context.Context, people []*person) error {
 	var early, late int
 	var all sync.WaitGroup
 	for i, p := range people {
-		if err := p.signIn(ctx); err != nil {
+		if err := p.SignIn(ctx); err != nil {
 			failed.add(err)
 			continue
 		}
-		at := func(k int) func(context.Context) answer {
-			return t.add(p, func(ctx context.Context) (answer, error) { return p.askAt(ctx, f.replicas[k%len(f.replicas)]) })
+		at := func(k int) func(context.Context) rig.Answer {
+			return t.add(p, func(ctx context.Context) (rig.Answer, error) { return p.AskAt(ctx, f.Replicas[k%len(f.Replicas)]) })
 		}
 		if i%2 == 0 {
 			all.Go(func() {
-				pass(ctx, p.signedIn.Add(idleLife+idleLife/2)) // touching sets 1.1 × idle_timeout
-				if a := at(i / 2)(ctx); a.status != http.StatusUnauthorized {
+				rig.Pass(ctx, p.SignedIn.Add(idleLife+idleLife/2)) // touching sets 1.1 × idle_timeout
+				if a := at(i / 2)(ctx); a.Status != http.StatusUnauthorized {
 					mu.Lock()
 					defer mu.Unlock()
 					late++
@@ -120,17 +121,17 @@ func (f *flagship) lifetimes(ctx context.Context, people []*person) error {
 		}
 		all.Go(func() {
 			// The login itself takes a moment, and the session begins within it.
-			for k := i; ctx.Err() == nil && time.Since(p.signedIn) < 2*absoluteLife; k++ {
+			for k := i; ctx.Err() == nil && time.Since(p.SignedIn) < 2*absoluteLife; k++ {
 				asked := time.Now()
-				if a := at(k)(ctx); a.status == http.StatusUnauthorized {
+				if a := at(k)(ctx); a.Status == http.StatusUnauthorized {
 					mu.Lock()
 					defer mu.Unlock()
-					if lives = append(lives, asked.Sub(p.signedIn)); time.Since(p.began) < absoluteLife {
+					if lives = append(lives, asked.Sub(p.SignedIn)); time.Since(p.Began) < absoluteLife {
 						early++
 					}
 					return
 				}
-				pass(ctx, asked.Add(200*time.Millisecond))
+				rig.Pass(ctx, asked.Add(200*time.Millisecond))
 			}
 		})
 	}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"authsvc/e2e/rig"
 )
 
 const (
@@ -17,12 +19,12 @@ const (
 // deaf is scenario 10: one replica does not hear any more what Redis tells of changes, in three ways, or nothing at all, while people who are in its cache sign out
 // at another.
 func (f *flagship) deaf(ctx context.Context, people []*person) error {
-	wire, err := f.startWire(f.socket)
+	wire, err := f.startWire(f.Socket)
 	if err != nil {
 		return err
 	}
-	third := len(f.replicas) - 1
-	if err := f.restart(ctx, f.replicas[third:], change{env: []string{"AUTHSVC_STORE_URL=" + wire.url()}}); err != nil {
+	third := len(f.Replicas) - 1
+	if err := f.Restart(ctx, f.Replicas[third:], rig.Change{Env: []string{"AUTHSVC_STORE_URL=" + wire.url()}}); err != nil {
 		return err
 	}
 	part := len(people) / 4
@@ -35,7 +37,7 @@ func (f *flagship) deaf(ctx context.Context, people []*person) error {
 		{row{Number: "10c", What: "logout; one does not hear it: connection reset"}, reset},
 		{row{Number: "10d", What: "logout; one does not reach Redis at all"}, blackout},
 	} {
-		if err := f.deafTo(ctx, people[i*part:(i+1)*part], &c.row, f.replicas[third], wire, c.harm); err != nil {
+		if err := f.deafTo(ctx, people[i*part:(i+1)*part], &c.row, f.Replicas[third], wire, c.harm); err != nil {
 			return err
 		}
 	}
@@ -43,7 +45,7 @@ func (f *flagship) deaf(ctx context.Context, people []*person) error {
 }
 
 // deafTo begins the harm again and again, each time for a few people, at another moment of the replica's own checks.
-func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *replica, wire *wire, h harm) error {
+func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *rig.Replica, wire *wire, h harm) error {
 	const group = 8
 	n := len(people)
 	r.Users = n
@@ -51,7 +53,7 @@ func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *re
 	if err != nil {
 		return err
 	}
-	if err := f.signInAll(ctx, people, longLife); err != nil {
+	if err := f.signInAll(ctx, people, rig.LongLife); err != nil {
 		return err
 	}
 	var t tally
@@ -62,33 +64,33 @@ func (f *flagship) deafTo(ctx context.Context, people []*person, r *row, one *re
 	for rest := people; len(rest) > 0 && ctx.Err() == nil; {
 		few := rest[:min(group, len(rest))]
 		rest = rest[len(few):]
-		hits += one.cache(ctx, few, &failed)
+		hits += cache(ctx, one, few, &failed)
 		feeds += wire.feeds()
 		wire.do(h)
 		inTurn(ctx, few, group, 50*time.Millisecond, ripeNow, func(ctx context.Context, p *person) {
-			if err := p.signOut(ctx, "http://"+f.replicas[0].address); err != nil {
+			if err := p.SignOut(ctx, "http://"+f.Replicas[0].Address); err != nil {
 				failed.add(err)
 				return
 			}
 			answered := time.Now()
-			ask := func(ctx context.Context) (answer, error) { return p.askAt(ctx, one) }
+			ask := func(ctx context.Context) (rig.Answer, error) { return p.AskAt(ctx, one) }
 			for ctx.Err() == nil && time.Since(answered) < 2*cacheLife {
 				asked := time.Now()
-				if t.add(p, ask)(ctx).status != http.StatusOK {
+				if t.add(p, ask)(ctx).Status != http.StatusOK {
 					mu.Lock()
 					defer mu.Unlock()
 					until = append(until, asked.Sub(answered))
 					return
 				}
-				pass(ctx, asked.Add(5*time.Millisecond))
+				rig.Pass(ctx, asked.Add(5*time.Millisecond))
 			}
 		}, noProgress)
 		wire.do(noHarm)
 		for _, p := range few {
-			failed.add(waitFor(ctx, cacheLife, func(ctx context.Context) error {
-				a, err := p.askAt(ctx, one)
-				if err == nil && a.status != http.StatusUnauthorized {
-					err = fmt.Errorf("after it hears again, it answers %d", a.status)
+			failed.add(rig.WaitFor(ctx, cacheLife, func(ctx context.Context) error {
+				a, err := p.AskAt(ctx, one)
+				if err == nil && a.Status != http.StatusUnauthorized {
+					err = fmt.Errorf("after it hears again, it answers %d", a.Status)
 				}
 				return err
 			}))

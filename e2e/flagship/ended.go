@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"authsvc/e2e/rig"
 )
 
 // endedByProvider is scenario 11: the provider ends the sessions of people by a back-channel logout while it has a login or a refresh of theirs,
@@ -14,12 +16,12 @@ import (
 func (f *flagship) endedByProvider(ctx context.Context, people []*person) error {
 	quarter := len(people) / 4
 	for i, c := range []endedCase{
-		{row: row{Number: "11a", What: "back-channel logout while a callback hangs"}, grant: loginGrant, holding: true},
-		{row: row{Number: "11b", What: "back-channel logout as a callback comes back"}, grant: loginGrant},
-		{row: row{Number: "11c", What: "back-channel logout while a refresh hangs"}, grant: refreshGrant, holding: true},
-		{row: row{Number: "11d", What: "back-channel logout as a refresh comes back"}, grant: refreshGrant},
+		{row: row{Number: "11a", What: "back-channel logout while a callback hangs"}, grant: rig.LoginGrant, holding: true},
+		{row: row{Number: "11b", What: "back-channel logout as a callback comes back"}, grant: rig.LoginGrant},
+		{row: row{Number: "11c", What: "back-channel logout while a refresh hangs"}, grant: rig.RefreshGrant, holding: true},
+		{row: row{Number: "11d", What: "back-channel logout as a refresh comes back"}, grant: rig.RefreshGrant},
 	} {
-		f.provider.honest()
+		f.Provider.Honest()
 		if err := f.endedMidGrant(ctx, people[i*quarter:(i+1)*quarter], c); err != nil {
 			return err
 		}
@@ -40,7 +42,7 @@ func (f *flagship) endedMidGrant(ctx context.Context, people []*person, c endedC
 	if err != nil {
 		return err
 	}
-	if c.grant == refreshGrant {
+	if c.grant == rig.RefreshGrant {
 		if err := f.signInExpired(ctx, people); err != nil {
 			return err
 		}
@@ -49,17 +51,17 @@ func (f *flagship) endedMidGrant(ctx context.Context, people []*person, c endedC
 	release := make(chan struct{})
 	granted := map[string]chan struct{}{} // closed when the provider has the answer for that person
 	for _, p := range people {
-		granted[p.name] = make(chan struct{})
+		granted[p.Name] = make(chan struct{})
 	}
-	f.provider.onGrant(c.grant, func(w http.ResponseWriter, r *http.Request, next http.Handler, _ string) {
+	f.Provider.OnGrant(c.grant, func(w http.ResponseWriter, r *http.Request, next http.Handler, _ string) {
 		held := (<-chan struct{})(release)
 		if !c.holding {
 			ctx, cancel := context.WithTimeout(r.Context(), delay)
 			defer cancel()
 			held = ctx.Done()
 		}
-		f.provider.rotateThen(w, r, next, held, func(t answerOfToken) {
-			if one := granted[t.subject()]; one != nil && !isClosed(one) {
+		f.Provider.RotateThen(w, r, next, held, func(t rig.TokenAnswer) {
+			if one := granted[t.Subject()]; one != nil && !isClosed(one) {
 				close(one) // each person has one grant: a second one would be a failure of other rows, too
 			}
 		})
@@ -72,30 +74,30 @@ func (f *flagship) endedMidGrant(ctx context.Context, people []*person, c endedC
 	var acts, logouts sync.WaitGroup
 	for i, p := range people {
 		acts.Go(func() {
-			if c.grant == refreshGrant {
+			if c.grant == rig.RefreshGrant {
 				p.burst(ctx, parallel, &t)
 				return
 			}
-			a, err := p.callBack(ctx)
+			a, err := p.CallBack(ctx)
 			failed.add(err)
 			mu.Lock()
 			defer mu.Unlock()
-			callbacks[a.status]++
+			callbacks[a.Status]++
 		})
 		logouts.Go(func() {
 			select {
-			case <-granted[p.name]:
+			case <-granted[p.Name]:
 			case <-time.After(10 * time.Second):
-				failed.add(fmt.Errorf("%s: the provider has seen no grant, so that nothing was tried", p.name))
+				failed.add(fmt.Errorf("%s: the provider has seen no grant, so that nothing was tried", p.Name))
 			case <-ctx.Done():
 				return
 			}
 			if !c.holding {
-				pass(ctx, time.Now().Add(time.Duration(i)*2*delay/time.Duration(n)))
+				rig.Pass(ctx, time.Now().Add(time.Duration(i)*2*delay/time.Duration(n)))
 			}
 			failed.add(f.endByProvider(ctx, p, i%2 == 0))
 		})
-		pass(ctx, time.Now().Add(arrival))
+		rig.Pass(ctx, time.Now().Add(arrival))
 	}
 	logouts.Wait()
 	close(release)
@@ -103,7 +105,7 @@ func (f *flagship) endedMidGrant(ctx context.Context, people []*person, c endedC
 
 	var signedIn []*person
 	for _, p := range people {
-		if p.cookie != "" {
+		if p.Cookie != "" {
 			signedIn = append(signedIn, p)
 		}
 	}
@@ -121,7 +123,7 @@ func (f *flagship) endedMidGrant(ctx context.Context, people []*person, c endedC
 		r.fail("%v", err)
 	}
 	r.LoggedOut = n // as it wants
-	if c.grant == loginGrant {
+	if c.grant == rig.LoginGrant {
 		r.note("callbacks by status: %v; %d of them with a cookie, which opens nothing", callbacks, len(signedIn))
 	}
 	r.expect("records that are left", r.Records, 0)
@@ -136,16 +138,16 @@ func (f *flagship) endedMidGrant(ctx context.Context, people []*person, c endedC
 
 // endByProvider lets the provider send a logout token, by subject or by its session, and again where it is asked to.
 func (f *flagship) endByProvider(ctx context.Context, p *person, bySubject bool) error {
-	subject, sid := p.name, ""
+	subject, sid := p.Name, ""
 	if !bySubject {
-		sids := f.provider.SessionIDs(p.name)
+		sids := f.Provider.SessionIDs(p.Name)
 		if len(sids) != 1 {
-			return fmt.Errorf("%s has %d sessions at the provider", p.name, len(sids))
+			return fmt.Errorf("%s has %d sessions at the provider", p.Name, len(sids))
 		}
 		subject, sid = "", sids[0]
 	}
-	err := waitFor(ctx, 3*time.Second, func(ctx context.Context) error {
-		status, err := f.provider.SendBackchannelLogout(ctx, clientID, subject, sid, nil)
+	err := rig.WaitFor(ctx, 3*time.Second, func(ctx context.Context) error {
+		status, err := f.Provider.SendBackchannelLogout(ctx, rig.ClientID, subject, sid, nil)
 		if err == nil && status != http.StatusOK {
 			err = fmt.Errorf("/backchannel-logout answers %d", status)
 		}
@@ -155,7 +157,7 @@ func (f *flagship) endByProvider(ctx context.Context, p *person, bySubject bool)
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", p.name, err)
+		return fmt.Errorf("%s: %w", p.Name, err)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"authsvc/e2e/rig"
 )
 
 func TestChoose(t *testing.T) {
@@ -42,9 +44,9 @@ func TestRowFails(t *testing.T) {
 	}
 	r.expect("records", 30000, 15000)
 	var seen tally
-	p := &person{name: "alice"}
-	for _, a := range []answer{{status: http.StatusOK, user: "alice"}, {status: http.StatusOK, user: "bob"}, {status: http.StatusServiceUnavailable}} {
-		seen.add(p, func(context.Context) (answer, error) { return a, nil })(t.Context())
+	p := &person{Person: rig.Person{Name: "alice"}}
+	for _, a := range []rig.Answer{{Status: http.StatusOK, User: "alice"}, {Status: http.StatusOK, User: "bob"}, {Status: http.StatusServiceUnavailable}} {
+		seen.add(p, func(context.Context) (rig.Answer, error) { return a, nil })(t.Context())
 	}
 	r.count(&seen)
 	if r.Non200 != 1 || r.Requests != 3 || len(r.Failures) != 2 {
@@ -71,18 +73,18 @@ func TestTide(t *testing.T) {
 			var early, late, done int
 			tide := &tide{
 				people: people, window: window, progress: func(n int) { done = n },
-				ripe:  func(p *person) time.Time { return p.signedIn.Add(wait) },
-				first: func(ctx context.Context, p *person) { pass(ctx, time.Now().Add(takes/4)); p.signedIn = time.Now() },
+				ripe:  func(p *person) time.Time { return p.SignedIn.Add(wait) },
+				first: func(ctx context.Context, p *person) { rig.Pass(ctx, time.Now().Add(takes/4)); p.SignedIn = time.Now() },
 			}
 			tide.second = func(ctx context.Context, p *person) {
 				tide.mu.Lock()
-				if age := time.Since(p.signedIn); age < wait {
+				if age := time.Since(p.SignedIn); age < wait {
 					early++
 				} else if age > wait+window {
 					late++
 				}
 				tide.mu.Unlock()
-				pass(ctx, time.Now().Add(takes))
+				rig.Pass(ctx, time.Now().Add(takes))
 			}
 			tide.run(t.Context())
 			// Until it has seen the machine, the tide can only guess: a slow one may leave some of the first people late.

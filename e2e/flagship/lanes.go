@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"authsvc/e2e/rig"
 )
 
 const (
@@ -67,7 +69,7 @@ func runOnce(ctx context.Context, o flags, dir string, chosen []scenario, atOnce
 	for range atOnce {
 		all.Go(func() {
 			for s := range next {
-				f := &flagship{rig: &rig{program: o.program, shifted: o.shifted, dir: filepath.Join(dir, fmt.Sprintf("%s-%d", s.number, try)), say: say}}
+				f := &flagship{Rig: &rig.Rig{Program: o.program, Dir: filepath.Join(dir, fmt.Sprintf("%s-%d", s.number, try))}, shifted: o.shifted, say: say}
 				oops := f.run(ctx, s, s.people(o))
 				mu.Lock()
 				switch {
@@ -107,14 +109,14 @@ func scenarioOf(r *row) int {
 
 // run starts all parts, runs the scenario for so many people, and stops them.
 func (f *flagship) run(ctx context.Context, s scenario, n int) (err error) {
-	if err := os.Mkdir(f.dir, 0o700); err != nil {
+	if err := os.Mkdir(f.Dir, 0o700); err != nil {
 		return fmt.Errorf("a folder of its own: %w", err)
 	}
-	defer func() { err = errors.Join(err, f.stop()) }()
+	defer func() { err = errors.Join(err, f.Stop()) }()
 	people, names := make([]*person, n), make([]string, n)
 	for i := range people {
 		names[i] = fmt.Sprintf("user-%s-%05d", s.number, i)
-		people[i] = &person{rig: f.rig, name: names[i]}
+		people[i] = &person{Person: rig.Person{Rig: f.Rig, Name: names[i]}}
 	}
 	if err := f.start(ctx, names); err != nil {
 		return err

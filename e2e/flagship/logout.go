@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"authsvc/e2e/rig"
 )
 
 // logoutBound is within what all replicas refuse after a logout at one, at the 99th percentile.
@@ -19,7 +21,7 @@ func (f *flagship) logout(ctx context.Context, people []*person) error {
 	if err != nil {
 		return err
 	}
-	if err := f.signInAll(ctx, people, longLife); err != nil {
+	if err := f.signInAll(ctx, people, rig.LongLife); err != nil {
 		return err
 	}
 	var known, t tally
@@ -32,22 +34,22 @@ func (f *flagship) logout(ctx context.Context, people []*person) error {
 			break // the row has failed; with a cache that hears nothing it would take minutes to tell no more
 		}
 		asked++
-		at := i % len(f.replicas)
-		var others []*replica
-		for k, one := range f.replicas {
+		at := i % len(f.Replicas)
+		var others []*rig.Replica
+		for k, one := range f.Replicas {
 			if k != at {
 				others = append(others, one)
 			}
 		}
 		// The others have the session in their caches: the second answer comes from there.
 		for _, one := range others {
-			hits -= one.cacheHits(ctx, &failed)
+			hits -= cacheHits(ctx, one, &failed)
 			for range 2 {
-				known.add(p, func(ctx context.Context) (answer, error) { return p.askAt(ctx, one) })(ctx)
+				known.add(p, func(ctx context.Context) (rig.Answer, error) { return p.AskAt(ctx, one) })(ctx)
 			}
-			hits += one.cacheHits(ctx, &failed)
+			hits += cacheHits(ctx, one, &failed)
 		}
-		if err := p.signOut(ctx, "http://"+f.replicas[at].address); err != nil {
+		if err := p.SignOut(ctx, "http://"+f.Replicas[at].Address); err != nil {
 			failed.add(err)
 			continue
 		}
@@ -56,8 +58,8 @@ func (f *flagship) logout(ctx context.Context, people []*person) error {
 		for _, one := range others {
 			polls.Go(func() {
 				for ctx.Err() == nil && time.Since(answered) < 10*time.Second {
-					a := t.add(p, func(ctx context.Context) (answer, error) { return p.askAt(ctx, one) })(ctx)
-					if a.status == http.StatusUnauthorized {
+					a := t.add(p, func(ctx context.Context) (rig.Answer, error) { return p.AskAt(ctx, one) })(ctx)
+					if a.Status == http.StatusUnauthorized {
 						mu.Lock()
 						defer mu.Unlock()
 						until = append(until, time.Since(answered))

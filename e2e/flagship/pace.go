@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"authsvc/e2e/rig"
 )
 
 // workers is how many people are served at once where nobody has to wait: enough to keep the machine busy, few enough that
@@ -44,7 +46,7 @@ func (t *tide) work(ctx context.Context) {
 		case p == nil && wait == 0:
 			return
 		case p == nil:
-			pass(ctx, time.Now().Add(wait))
+			rig.Pass(ctx, time.Now().Add(wait))
 		case second:
 			start := time.Now()
 			t.second(ctx, p)
@@ -110,7 +112,7 @@ func inTurn(ctx context.Context, people []*person, atOnce int, interval time.Dur
 		if at := ripe(p); at.After(next) {
 			next = at
 		}
-		pass(ctx, next)
+		rig.Pass(ctx, next)
 		places <- struct{}{}
 		if ctx.Err() != nil {
 			break

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"authsvc/e2e/rig"
 )
 
 // paused is scenario 7: a replica has had its answers from the provider, stands still for longer than its lease, and writes then. Four
@@ -21,7 +23,7 @@ func (f *flagship) paused(ctx context.Context, people []*person) error {
 		if from == to {
 			continue
 		}
-		f.provider.honest()
+		f.Provider.Honest()
 		if err := f.pausedWriter(ctx, people[from:to], c); err != nil {
 			return err
 		}
@@ -48,47 +50,47 @@ func (f *flagship) pausedWriter(ctx context.Context, people []*person, c pausedC
 	}
 	release := make(chan struct{})
 	f.holdFirst(release, c.grace)
-	one, other := f.replicas[0], f.replicas[1]
+	one, other := f.Replicas[0], f.Replicas[1]
 	var t tally
-	askAll := func(at *replica) {
+	askAll := func(at *rig.Replica) {
 		inTurn(ctx, people, n, 5*time.Millisecond, ripeNow, func(ctx context.Context, p *person) {
-			t.add(p, func(ctx context.Context) (answer, error) { return p.askAt(ctx, at) })(ctx)
+			t.add(p, func(ctx context.Context) (rig.Answer, error) { return p.AskAt(ctx, at) })(ctx)
 		}, noProgress)
 	}
 	askAll(one)
 	if err := f.awaitHeld(ctx, people, func() { askAll(one) }); err != nil {
 		return err
 	}
-	if err := one.pause(); err != nil {
+	if err := one.Pause(); err != nil {
 		return err
 	}
 	stopped := time.Now()
-	defer one.resume() // whatever happens below; a second time does nothing
+	defer one.Resume() // whatever happens below; a second time does nothing
 	if c.sibling {
 		if c.grace {
-			f.provider.tokensLive(2 * time.Second) // so that it is soon seen whether the newest tokens were kept
+			f.Provider.TokensLive(2 * time.Second) // so that it is soon seen whether the newest tokens were kept
 		}
 		for deadline := time.Now().Add(10 * leaseLife); time.Now().Before(deadline) && ctx.Err() == nil; {
 			askAll(other)
 			if c.grace && f.grants(b) >= 2*n || !c.grace && !c.gaveUp && f.reuses(b) >= n || c.gaveUp && f.outOf(&t, namesOf(people)) >= n {
 				break
 			}
-			pass(ctx, time.Now().Add(100*time.Millisecond))
+			rig.Pass(ctx, time.Now().Add(100*time.Millisecond))
 		}
-		f.provider.tokensLive(longLife)
+		f.Provider.TokensLive(rig.LongLife)
 	}
-	pass(ctx, stopped.Add(leaseLife+time.Second))
+	rig.Pass(ctx, stopped.Add(leaseLife+time.Second))
 	close(release)
-	if err := one.resume(); err != nil {
+	if err := one.Resume(); err != nil {
 		return err
 	}
-	pass(ctx, time.Now().Add(2*time.Second)) // it writes; a sibling that waits sees it
+	rig.Pass(ctx, time.Now().Add(2*time.Second)) // it writes; a sibling that waits sees it
 	if c.grace {
-		pass(ctx, time.Now().Add(time.Second)) // and the sibling's tokens have expired
+		rig.Pass(ctx, time.Now().Add(time.Second)) // and the sibling's tokens have expired
 		askAll(other)
 		f.awaitGrants(ctx, b, 3*n, 10*time.Second)
 	}
-	askAll(f.replicas[2])
+	askAll(f.Replicas[2])
 	f.settled(ctx)
 	if err := f.close(ctx, r, b, &t); err != nil {
 		return err
@@ -121,7 +123,7 @@ func (f *flagship) pausedWriter(ctx context.Context, people []*person, c pausedC
 func namesOf(people []*person) map[string]bool {
 	names := map[string]bool{}
 	for _, p := range people {
-		names[p.name] = true
+		names[p.Name] = true
 	}
 	return names
 }
@@ -131,7 +133,7 @@ func namesOf(people []*person) map[string]bool {
 func (f *flagship) holdFirst(release <-chan struct{}, grace bool) {
 	var mu sync.Mutex
 	successors := map[string]string{}
-	f.provider.onRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler, refreshToken string) {
+	f.Provider.OnRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler, refreshToken string) {
 		mu.Lock()
 		successor, again := successors[refreshToken]
 		if !again {
@@ -140,13 +142,13 @@ func (f *flagship) holdFirst(release <-chan struct{}, grace bool) {
 		mu.Unlock()
 		switch {
 		case !again && !isClosed(release):
-			f.provider.rotateThen(w, r, next, release, func(t answerOfToken) {
+			f.Provider.RotateThen(w, r, next, release, func(t rig.TokenAnswer) {
 				mu.Lock()
 				successors[refreshToken] = t.RefreshToken
 				mu.Unlock()
 			})
 		case again && grace:
-			next.ServeHTTP(w, withRefreshToken(r, successor))
+			next.ServeHTTP(w, rig.WithRefreshToken(r, successor))
 		default:
 			next.ServeHTTP(w, r)
 		}

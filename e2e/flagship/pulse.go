@@ -26,7 +26,7 @@ func (f *flagship) feelPulse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case due := <-ticker.C:
-			f.redis.Ping(ctx) // its error shows in every scenario
+			f.Redis.Ping(ctx) // its error shows in every scenario
 			if took := time.Since(due); took > storeTimeout {
 				f.pulse.mu.Lock()
 				f.pulse.slow++

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"authsvc/e2e/rig"
 )
 
 // fallsDue is scenarios 1 and 2.
@@ -21,14 +23,14 @@ func (f *flagship) fallsDue(ctx context.Context, people []*person) error {
 		settle:    10 * time.Second,
 		atOnce:    3 * workers, // they wait for a moment, too
 		interval:  interval,
-		answering: f.provider.honest,
+		answering: f.Provider.Honest,
 	})
 }
 
 // slowProvider is scenario 3.
 func (f *flagship) slowProvider(ctx context.Context, people []*person) error {
 	const delay = 8 * time.Second
-	f.provider.answersAfter(delay)
+	f.Provider.AnswersAfter(delay)
 	return f.refreshing(ctx, people, refreshing{
 		due:     &row{Number: "3a", What: "the token endpoint takes 8 s; due", Incumbent: incumbentSlow},
 		expired: &row{Number: "3b", What: "the token endpoint takes 8 s; expired"},
@@ -37,7 +39,7 @@ func (f *flagship) slowProvider(ctx context.Context, people []*person) error {
 		// They wait for refresh_wait, and need no machine meanwhile.
 		atOnce: 60, interval: arrival,
 		delay:     delay,
-		answering: func() { f.provider.tokensLive(longLife) },
+		answering: func() { f.Provider.TokensLive(rig.LongLife) },
 	})
 }
 
@@ -56,27 +58,27 @@ type refreshing struct {
 func (f *flagship) refreshing(ctx context.Context, people []*person, s refreshing) error {
 	n := len(people)
 	early := min(refreshBefore, s.life/2)                                                                         // before the end, the token is due
-	ripe := func(p *person) time.Time { return p.signedIn.Add(s.life - early + early/10 + 100*time.Millisecond) } // early/10: sessions are spread
+	ripe := func(p *person) time.Time { return p.SignedIn.Add(s.life - early + early/10 + 100*time.Millisecond) } // early/10: sessions are spread
 	b, err := f.begin(ctx)
 	if err != nil {
 		return err
 	}
-	f.provider.tokensLive(s.life)
+	f.Provider.TokensLive(s.life)
 
 	var signingIn, due tally
 	var failed failures
 	var late atomic.Int64
 	t := &tide{people: people, ripe: ripe, window: early - early/5, progress: f.progress(s.due.Number, n)}
 	t.first = func(ctx context.Context, p *person) {
-		signingIn.add(p, func(ctx context.Context) (answer, error) {
-			err := p.signIn(ctx)
+		signingIn.add(p, func(ctx context.Context) (rig.Answer, error) {
+			err := p.SignIn(ctx)
 			failed.add(err)
-			return answer{status: http.StatusOK, user: p.name, took: p.signedIn.Sub(p.began)}, err
+			return rig.Answer{Status: http.StatusOK, User: p.Name, Took: p.SignedIn.Sub(p.Began)}, err
 		})(ctx)
 	}
 	t.second = func(ctx context.Context, p *person) {
 		p.burst(ctx, parallel, &due)
-		if p.asked.After(p.began.Add(s.life)) {
+		if p.asked.After(p.Began.Add(s.life)) {
 			late.Add(1)
 		}
 	}
@@ -97,7 +99,7 @@ func (f *flagship) refreshing(ctx context.Context, people []*person, s refreshin
 			r.fail("%v", err)
 		}
 		r.expect("records", r.Records, n)
-		r.expect("logins that the provider saw", f.provider.TotalCounts().Logins-b.counts.Logins, n)
+		r.expect("logins that the provider saw", f.Provider.TotalCounts().Logins-b.counts.Logins, n)
 		f.add(r)
 	} else if err := failed.err(); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"authsvc/authsvc/idptest"
+	"authsvc/e2e/rig"
 )
 
 // parallel is how many requests a person sends at once.
@@ -18,9 +19,11 @@ const parallel = 20
 
 // flagship is what runs, and the rows so far.
 type flagship struct {
-	*rig
-	rows  []*row
-	pulse pulse
+	*rig.Rig
+	shifted string // the program, with a clock that can be wrong
+	say     func(format string, args ...any)
+	rows    []*row
+	pulse   pulse
 }
 
 // scenario makes rows.
@@ -56,22 +59,22 @@ type before struct {
 
 func (f *flagship) begin(ctx context.Context) (before, error) {
 	f.pulse.take()
-	n, err := f.records(ctx)
-	return before{time.Now(), n, f.provider.TotalCounts()}, err
+	n, err := f.Records(ctx)
+	return before{time.Now(), n, f.Provider.TotalCounts()}, err
 }
 
 // grants is how many refreshes the provider has granted since then.
 func (f *flagship) grants(b before) int {
-	return f.provider.TotalCounts().Refreshes - b.counts.Refreshes
+	return f.Provider.TotalCounts().Refreshes - b.counts.Refreshes
 }
 
 func (f *flagship) reuses(b before) int {
-	return f.provider.TotalCounts().RefreshReuses - b.counts.RefreshReuses
+	return f.Provider.TotalCounts().RefreshReuses - b.counts.RefreshReuses
 }
 
 // awaitGrants waits until the provider has granted n, at most for limit. Whether it has is the row's to say.
 func (f *flagship) awaitGrants(ctx context.Context, b before, n int, limit time.Duration) {
-	waitFor(ctx, limit, func(context.Context) error {
+	rig.WaitFor(ctx, limit, func(context.Context) error {
 		if f.grants(b) < n {
 			return errors.New("not yet")
 		}
@@ -81,16 +84,16 @@ func (f *flagship) awaitGrants(ctx context.Context, b before, n int, limit time.
 
 // settled leaves a moment for what the provider has answered to be written, and for what must not happen to happen.
 func (f *flagship) settled(ctx context.Context) {
-	pass(ctx, time.Now().Add(500*time.Millisecond))
+	rig.Pass(ctx, time.Now().Add(500*time.Millisecond))
 }
 
 // close fills what every row counts from the beginning of the row on.
 func (f *flagship) close(ctx context.Context, r *row, b before, t *tally) error {
-	n, err := f.records(ctx)
+	n, err := f.Records(ctx)
 	if err != nil {
 		return err
 	}
-	counts := f.provider.TotalCounts()
+	counts := f.Provider.TotalCounts()
 	r.Records = n - b.records
 	r.Grants, r.Reuse = counts.Refreshes-b.counts.Refreshes, counts.RefreshReuses-b.counts.RefreshReuses
 	r.Seconds = time.Since(b.start).Seconds()
@@ -112,16 +115,16 @@ func (f *flagship) add(r *row) {
 // loggedOut lets everybody ask once, and returns who is not let in.
 func (f *flagship) loggedOut(ctx context.Context, people []*person) (out []string) {
 	var t tally
-	inTurn(ctx, people, 4*workers, 0, ripeNow, func(ctx context.Context, p *person) { t.add(p, p.ask)(ctx) }, noProgress)
+	inTurn(ctx, people, 4*workers, 0, ripeNow, func(ctx context.Context, p *person) { t.add(p, p.Ask)(ctx) }, noProgress)
 	return slices.Sorted(maps.Keys(t.refused))
 }
 
 // signInAll signs people in whose tokens live for life.
 func (f *flagship) signInAll(ctx context.Context, people []*person, life time.Duration) error {
-	f.provider.tokensLive(life)
-	defer f.provider.tokensLive(longLife)
+	f.Provider.TokensLive(life)
+	defer f.Provider.TokensLive(rig.LongLife)
 	var failed failures
-	inTurn(ctx, people, workers, 0, ripeNow, func(ctx context.Context, p *person) { failed.add(p.signIn(ctx)) }, noProgress)
+	inTurn(ctx, people, workers, 0, ripeNow, func(ctx context.Context, p *person) { failed.add(p.SignIn(ctx)) }, noProgress)
 	return errors.Join(failed.err(), ctx.Err())
 }
 
@@ -132,20 +135,20 @@ func (f *flagship) signInExpired(ctx context.Context, people []*person) error {
 		return err
 	}
 	for _, p := range people {
-		pass(ctx, p.signedIn.Add(life+100*time.Millisecond))
+		rig.Pass(ctx, p.SignedIn.Add(life+100*time.Millisecond))
 	}
 	return ctx.Err()
 }
 
 // passesSomewhere tells where somebody still passes, of those who must not.
 func (f *flagship) passesSomewhere(ctx context.Context, people []*person) (somewhere []string) {
-	for _, one := range f.replicas {
+	for _, one := range f.Replicas {
 		var t tally
 		inTurn(ctx, people, workers, 0, ripeNow, func(ctx context.Context, p *person) {
-			t.add(p, func(ctx context.Context) (answer, error) { return p.askAt(ctx, one) })(ctx)
+			t.add(p, func(ctx context.Context) (rig.Answer, error) { return p.AskAt(ctx, one) })(ctx)
 		}, noProgress)
 		if n := t.others(http.StatusUnauthorized); n > 0 {
-			somewhere = append(somewhere, fmt.Sprintf("%d at %s", n, one.name))
+			somewhere = append(somewhere, fmt.Sprintf("%d at %s", n, one.Name))
 		}
 	}
 	return somewhere

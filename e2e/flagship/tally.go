@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"authsvc/e2e/rig"
 )
 
 // tally counts answers. It is safe for concurrent use.
@@ -21,8 +23,8 @@ type tally struct {
 }
 
 // add returns ask as a function that counts its answer.
-func (t *tally) add(p *person, ask func(context.Context) (answer, error)) func(context.Context) answer {
-	return func(ctx context.Context) answer {
+func (t *tally) add(p *person, ask func(context.Context) (rig.Answer, error)) func(context.Context) rig.Answer {
+	return func(ctx context.Context) rig.Answer {
 		a, err := ask(ctx)
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -34,18 +36,18 @@ func (t *tally) add(p *person, ask func(context.Context) (answer, error)) func(c
 			return a
 		}
 		if err != nil {
-			a.status = 0
+			a.Status = 0
 		}
-		t.took = append(t.took, a.took)
-		t.statuses[a.status]++
+		t.took = append(t.took, a.Took)
+		t.statuses[a.Status]++
 		switch {
-		case a.status != http.StatusOK:
-			if t.refused[p.name] == nil {
-				t.refused[p.name] = map[int]int{}
+		case a.Status != http.StatusOK:
+			if t.refused[p.Name] == nil {
+				t.refused[p.Name] = map[int]int{}
 			}
-			t.refused[p.name][a.status]++
-		case a.user != p.name:
-			t.wrong = append(t.wrong, fmt.Sprintf("%s was taken for %q", p.name, a.user))
+			t.refused[p.Name][a.Status]++
+		case a.User != p.Name:
+			t.wrong = append(t.wrong, fmt.Sprintf("%s was taken for %q", p.Name, a.User))
 		}
 		return a
 	}

@@ -38,15 +38,15 @@ type wireLine struct {
 	lost           bool   // some bytes are gone for ever
 }
 
-// startWire listens on a port and leads to Redis' socket. The rig ends it.
-func (r *rig) startWire(socket string) (*wire, error) {
+// startWire listens on a port and leads to Redis' socket. The flagship ends it.
+func (f *flagship) startWire(socket string) (*wire, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("a port in front of Redis: %w", err)
 	}
 	w := &wire{listener: listener, socket: socket, lines: map[*wireLine]bool{}}
 	w.running.Go(w.accept)
-	r.onStop(w.close)
+	f.OnStop(w.close)
 	return w, nil
 }
 

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"bytes"
@@ -22,33 +22,43 @@ import (
 // personHeader tells the provider who sits at the browser.
 const personHeader = "X-Person"
 
-const clientID = "app"
+// ClientID is the rig's name at the provider.
+const ClientID = "app"
 
-// longLife is the life of tokens that shall not fall due any more.
-const longLife = time.Hour
+// LongLife is the life of tokens that shall not fall due any more.
+const LongLife = time.Hour
 
-// provider is the embedded OpenID Connect provider, which rotates refresh tokens and revokes the family when an old one comes again. A
+// Provider is the embedded OpenID Connect provider, which rotates refresh tokens and revokes the family when an old one comes again. A
 // scenario says how long its tokens live, and what becomes of a refresh.
-type provider struct {
+type Provider struct {
 	*idptest.Provider
 	life atomic.Int64 // expires_in of the tokens that it gives from now on, in seconds
-	held atomic.Int64 // refreshes whose answer is held back now
+	Held atomic.Int64 // refreshes whose answer is held back now
 
 	mu   sync.Mutex
 	lost map[string]bool // subjects whose tokens were rotated, and whose asker went away before the answer
 }
 
-// startProvider serves the provider in this process.
-func (r *rig) startProvider(secret string, names []string) error {
+// StartProvider serves the provider in this process. names are its people, by subject.
+func (r *Rig) StartProvider(names []string) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("a port for the provider: %w", err)
 	}
+	address := listener.Addr().String()
+	front := address
+	if r.Front != nil {
+		if front, err = r.Front(address); err != nil {
+			listener.Close()
+			return err
+		}
+		r.detours[front] = address
+	}
 	o := idptest.Options{
-		Issuer: "http://" + listener.Addr().String(),
+		Issuer: "http://" + front,
 		Clients: []idptest.Client{{
-			ID: clientID, Secret: secret, RedirectURIs: []string{r.url + "/callback"},
-			PostLogoutRedirectURIs: []string{r.url + "/signed_out"}, BackchannelLogoutURI: r.url + "/backchannel-logout",
+			ID: ClientID, Secret: r.secret, RedirectURIs: []string{r.URL + "/callback"},
+			PostLogoutRedirectURIs: []string{r.URL + "/signed_out"}, BackchannelLogoutURI: r.URL + "/backchannel-logout",
 		}},
 		SignIn:    func(r *http.Request) string { return r.Header.Get(personHeader) },
 		Algorithm: "ES256", // two signatures per grant; RSA would make them the most expensive part
@@ -61,20 +71,20 @@ func (r *rig) startProvider(secret string, names []string) error {
 		listener.Close()
 		return err
 	}
-	r.provider = &provider{Provider: twin}
-	r.provider.honest()
-	twin.EditTokenResponse(func(answer map[string]any) { answer["expires_in"] = r.provider.life.Load() })
-	r.serve(listener, twin)
+	r.Provider = &Provider{Provider: twin}
+	r.Provider.Honest()
+	twin.EditTokenResponse(func(answer map[string]any) { answer["expires_in"] = r.Provider.life.Load() })
+	r.Serve(listener, twin)
 	return nil
 }
 
-// tokensLive says how long tokens live that are given from now on: whole seconds.
-func (p *provider) tokensLive(d time.Duration) { p.life.Store(int64(d / time.Second)) }
+// TokensLive says how long tokens live that are given from now on: whole seconds.
+func (p *Provider) TokensLive(d time.Duration) { p.life.Store(int64(d / time.Second)) }
 
-// honest ends what a scenario asked for.
-func (p *provider) honest() {
+// Honest ends what a scenario asked for.
+func (p *Provider) Honest() {
 	p.Intercept(idptest.Token, nil)
-	p.tokensLive(longLife)
+	p.TokensLive(LongLife)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lost = map[string]bool{}
@@ -82,17 +92,17 @@ func (p *provider) honest() {
 
 // Kinds of grants.
 const (
-	loginGrant   = "authorization_code"
-	refreshGrant = "refresh_token"
+	LoginGrant   = "authorization_code"
+	RefreshGrant = "refresh_token"
 )
 
-// onRefresh gives refreshes to the interceptor; logins go on as ever.
-func (p *provider) onRefresh(intercept func(w http.ResponseWriter, r *http.Request, next http.Handler, refreshToken string)) {
-	p.onGrant(refreshGrant, intercept)
+// OnRefresh gives refreshes to the interceptor; logins go on as ever.
+func (p *Provider) OnRefresh(intercept func(w http.ResponseWriter, r *http.Request, next http.Handler, refreshToken string)) {
+	p.OnGrant(RefreshGrant, intercept)
 }
 
-// onGrant gives one kind of grant to the interceptor; the other goes on as ever.
-func (p *provider) onGrant(kind string, intercept func(w http.ResponseWriter, r *http.Request, next http.Handler, refreshToken string)) {
+// OnGrant gives one kind of grant to the interceptor; the other goes on as ever.
+func (p *Provider) OnGrant(kind string, intercept func(w http.ResponseWriter, r *http.Request, next http.Handler, refreshToken string)) {
 	p.Intercept(idptest.Token, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -108,31 +118,31 @@ func (p *provider) onGrant(kind string, intercept func(w http.ResponseWriter, r 
 	})
 }
 
-// answersAfter makes refreshes take that long; the rotation comes first, so that an answer that nobody takes is a session that is lost.
-func (p *provider) answersAfter(delay time.Duration) {
-	p.onRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler, _ string) {
+// AnswersAfter makes refreshes take that long; the rotation comes first, so that an answer that nobody takes is a session that is lost.
+func (p *Provider) AnswersAfter(delay time.Duration) {
+	p.OnRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler, _ string) {
 		ctx, cancel := context.WithTimeout(r.Context(), delay)
 		defer cancel()
-		p.rotateAndHold(w, r, next, ctx.Done())
+		p.RotateAndHold(w, r, next, ctx.Done())
 	})
 }
 
-// rotateAndHold rotates at once and gives the answer when release is closed.
-func (p *provider) rotateAndHold(w http.ResponseWriter, r *http.Request, next http.Handler, release <-chan struct{}) {
-	p.rotateThen(w, r, next, release, func(answerOfToken) {})
+// RotateAndHold rotates at once and gives the answer when release is closed.
+func (p *Provider) RotateAndHold(w http.ResponseWriter, r *http.Request, next http.Handler, release <-chan struct{}) {
+	p.RotateThen(w, r, next, release, func(TokenAnswer) {})
 }
 
-// rotateThen is rotateAndHold, and tells of the answer as soon as there is one.
-func (p *provider) rotateThen(w http.ResponseWriter, r *http.Request, next http.Handler, release <-chan struct{}, rotated func(answerOfToken)) {
+// RotateThen is RotateAndHold, and tells of the answer as soon as there is one.
+func (p *Provider) RotateThen(w http.ResponseWriter, r *http.Request, next http.Handler, release <-chan struct{}, rotated func(TokenAnswer)) {
 	kept := &keptAnswer{header: http.Header{}, status: http.StatusOK}
 	next.ServeHTTP(kept, r)
 	tokens := kept.tokens()
 	rotated(tokens)
-	p.hold(r, release)
+	p.Hold(r, release)
 	if r.Context().Err() != nil {
 		if kept.status == http.StatusOK {
 			p.mu.Lock()
-			p.lost[tokens.subject()] = true
+			p.lost[tokens.Subject()] = true
 			p.mu.Unlock()
 		}
 		return
@@ -142,8 +152,8 @@ func (p *provider) rotateThen(w http.ResponseWriter, r *http.Request, next http.
 	w.Write(kept.body.Bytes()) // an error means that the asker has gone; its session then shows it
 }
 
-// withRefreshToken is the request with another refresh token.
-func withRefreshToken(r *http.Request, token string) *http.Request {
+// WithRefreshToken is the request with another refresh token.
+func WithRefreshToken(r *http.Request, token string) *http.Request {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return r
@@ -158,18 +168,18 @@ func withRefreshToken(r *http.Request, token string) *http.Request {
 	return changed
 }
 
-// hold waits for release, or until the asker has gone.
-func (p *provider) hold(r *http.Request, release <-chan struct{}) {
-	p.held.Add(1)
-	defer p.held.Add(-1)
+// Hold waits for release, or until the asker has gone.
+func (p *Provider) Hold(r *http.Request, release <-chan struct{}) {
+	p.Held.Add(1)
+	defer p.Held.Add(-1)
 	select {
 	case <-release:
 	case <-r.Context().Done():
 	}
 }
 
-// whoLost returns the subjects whose answer nobody took.
-func (p *provider) whoLost() map[string]bool {
+// WhoLost returns the subjects whose answer nobody took.
+func (p *Provider) WhoLost() map[string]bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.lost)
@@ -186,21 +196,21 @@ func (k *keptAnswer) Header() http.Header         { return k.header }
 func (k *keptAnswer) Write(b []byte) (int, error) { return k.body.Write(b) }
 func (k *keptAnswer) WriteHeader(status int)      { k.status = status }
 
-// answerOfToken is what the flagship reads of a token endpoint's answer; zero for an error.
-type answerOfToken struct {
+// TokenAnswer is what a scenario reads of a token endpoint's answer; zero for an error.
+type TokenAnswer struct {
 	RefreshToken string `json:"refresh_token"`
 	IDToken      string `json:"id_token"`
 }
 
-func (k *keptAnswer) tokens() (t answerOfToken) {
+func (k *keptAnswer) tokens() (t TokenAnswer) {
 	if json.Unmarshal(k.body.Bytes(), &t) != nil {
-		return answerOfToken{}
+		return TokenAnswer{}
 	}
 	return t
 }
 
-// subject is whom the ID token is about.
-func (t answerOfToken) subject() string {
+// Subject is whom the ID token is about.
+func (t TokenAnswer) Subject() string {
 	var claims struct {
 		Subject string `json:"sub"`
 	}
