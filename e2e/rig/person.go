@@ -165,3 +165,36 @@ func (p *Person) PressSignOut(ctx context.Context, base string) (Answer, error) 
 	header.Set("Origin", p.Rig.URL)
 	return p.Rig.Send(ctx, http.MethodPost, base+"/logout", header, "")
 }
+
+// SignInAt signs in without nginx: it begins at one replica and comes back from the provider to another. It returns the answer of whoever was last, which is a
+// 302 with the Cookie set, or whatever stopped it.
+func (p *Person) SignInAt(ctx context.Context, first, second *Replica) (Answer, error) {
+	p.Began, p.Cookie = time.Now(), ""
+	header := func() http.Header {
+		return http.Header{"Accept": {"text/html"}, "Sec-Fetch-Mode": {"navigate"}, personHeader: {p.Name}}
+	}
+	begun, err := p.Rig.Get(ctx, "http://"+first.Address+"/start?rd=%2Fpage", header())
+	if err != nil || begun.Status != http.StatusFound {
+		return begun, err
+	}
+	consent, err := p.Rig.Get(ctx, begun.Header.Get("Location"), header())
+	if err != nil || consent.Status/100 != 3 {
+		return consent, err
+	}
+	callback, found := strings.CutPrefix(consent.Header.Get("Location"), p.Rig.URL)
+	if !found {
+		return consent, fmt.Errorf("the provider sends %s to %s", p.Name, consent.Header.Get("Location"))
+	}
+	back := header()
+	for _, c := range (&http.Response{Header: begun.Header}).Cookies() {
+		back.Add("Cookie", c.Name+"="+c.Value)
+	}
+	a, err := p.Rig.Get(ctx, "http://"+second.Address+callback, back)
+	p.SignedIn = time.Now()
+	for _, c := range (&http.Response{Header: a.Header}).Cookies() {
+		if c.Name == SessionCookie && c.MaxAge >= 0 {
+			p.Cookie = c.Value
+		}
+	}
+	return a, err
+}

@@ -224,3 +224,9 @@ func (t TokenAnswer) Subject() string {
 	}
 	return claims.Subject
 }
+
+// EndAll tells the replica, by a back-channel logout, that the provider has ended all sessions of the person.
+func (r *Rig) EndAll(ctx context.Context, person string, at *Replica) (Answer, error) {
+	form := url.Values{"logout_token": {r.Provider.LogoutToken(ClientID, person, "", nil)}}
+	return r.Send(ctx, http.MethodPost, "http://"+at.Address+"/backchannel-logout", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, form.Encode())
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"authsvc/e2e/history"
+	"authsvc/e2e/rig"
+)
+
+const (
+	trickle = 4  // logouts a second, and as many logins
+	haunted = 10 // of so many verdicts, one is about a session that has ended
+	ghosts  = 30 // sessions that have ended and are still asked for
+)
+
+// load is the people's work: verdicts at an even pace, whatever becomes of those before, and a trickle of logouts and logins.
+type load struct {
+	*stage
+	history *history.History
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu    sync.Mutex
+	ended []shown
+	out   []*visitor // who is signed out
+}
+
+// startLoad begins the work; end ends it.
+func (s *stage) startLoad(ctx context.Context, h *history.History) *load {
+	l := &load{stage: s, history: h}
+	pacing, cancel := context.WithCancel(ctx)
+	l.cancel = cancel
+	l.running.Go(func() { l.evenly(pacing, s.rate, func(i int, due time.Time) { l.verdict(ctx, i, due) }) })
+	l.running.Go(func() { l.evenly(pacing, trickle, func(i int, _ time.Time) { l.change(ctx, i) }) })
+	return l
+}
+
+// end ends the work and returns when all has been answered.
+func (l *load) end() {
+	l.cancel()
+	l.running.Wait()
+}
+
+// evenly does something so many times a second. What takes long does not delay the next.
+func (l *load) evenly(ctx context.Context, rate int, do func(i int, due time.Time)) {
+	start := time.Now()
+	for i := 0; ; i++ {
+		due := start.Add(time.Duration(i) * time.Second / time.Duration(rate))
+		rig.Pass(ctx, due)
+		if ctx.Err() != nil {
+			return
+		}
+		l.running.Go(func() { do(i, due) })
+	}
+}
+
+// verdict asks about the next session, or about one that has ended, at the next replica.
+func (l *load) verdict(ctx context.Context, i int, due time.Time) {
+	var at *rig.Replica
+	if !l.own.nginx {
+		at = l.Replicas[i%len(l.Replicas)]
+	}
+	if i%haunted == 0 {
+		l.mu.Lock()
+		show := shown{}
+		if n := len(l.ended); n > 0 {
+			show = l.ended[rand.IntN(n)]
+		}
+		l.mu.Unlock()
+		if show.session != "" {
+			l.ask(ctx, show, at, due, l.history)
+			return
+		}
+	}
+	for k := range l.people { // the next who is signed in
+		if show, in := l.people[(i+k)%len(l.people)].shown(); in {
+			l.ask(ctx, show, at, due, l.history)
+			return
+		}
+	}
+}
+
+// change lets somebody sign out, in every fourth case by the provider, and somebody who is out sign in.
+func (l *load) change(ctx context.Context, i int) {
+	v := l.people[rand.IntN(len(l.people))]
+	if had, in := v.signOut(ctx, l.replica(), i%4 == 3, l.history); in {
+		l.mu.Lock()
+		if l.ended = append(l.ended, had); len(l.ended) > ghosts {
+			l.ended = l.ended[1:]
+		}
+		l.out = append(l.out, v)
+		l.mu.Unlock()
+	}
+	l.mu.Lock()
+	var back *visitor
+	if len(l.out) > 5 { // they stay away for a second or so
+		back, l.out = l.out[0], l.out[1:]
+	}
+	l.mu.Unlock()
+	if back != nil {
+		back.signIn(ctx, l.replica(), l.replica(), l.history) // whoever fails is recorded, and stays out
+	}
+}
+
+// sweep asks once about every session that lives.
+func (s *stage) sweep(ctx context.Context, h *history.History) {
+	next := make(chan shown, len(s.people))
+	for _, v := range s.people {
+		if show, in := v.shown(); in {
+			next <- show
+		}
+	}
+	close(next)
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for show := range next {
+				if ctx.Err() == nil {
+					s.ask(ctx, show, s.Replicas[i%len(s.Replicas)], time.Now(), h)
+				}
+			}
+		})
+	}
+	all.Wait()
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"authsvc/e2e/history"
+	"authsvc/e2e/rig"
+)
+
+const (
+	answerBound = 150 * time.Millisecond // of every verdict, whatever the store does
+	// scheduling is what a machine with two cores, which runs people, replicas and Redis at once, may add to an answer.
+	scheduling = 100 * time.Millisecond
+	outBound   = 1200 * time.Millisecond
+	healBound  = time.Second
+
+	calm   = 1500 * time.Millisecond // before the fault
+	after  = 1500 * time.Millisecond // after everything has healed
+	settle = 8 * time.Second         // for what is to be given back
+)
+
+// play plays one row on a stage that is ready, and judges it.
+func (s *stage) play(ctx context.Context, r row) result {
+	start := time.Now()
+	scene := &scene{stage: s, row: r, history: &history.History{}, silent: map[string]bool{}, uncounted: map[string]int{}}
+	out := result{ID: r.id, Name: r.name, Topology: s.topology, Bound: r.bound}
+	err := try(func() error { return scene.run(ctx, &out) })
+	if err != nil {
+		out.fail("%v", err)
+	}
+	out.Seconds = time.Since(start).Seconds()
+	return out
+}
+
+// run is the row: rest, work, the fault, work, rest, and the checks.
+func (s *scene) run(ctx context.Context, out *result) error {
+	before, err := s.measure(ctx)
+	if err != nil {
+		return err
+	}
+	cookies := s.cookies()
+	load := s.startLoad(ctx, s.history)
+	s.during(ctx, calm)
+	err = try(func() error { return s.row.fault(ctx, s) })
+	s.end()
+	if err == nil {
+		heal := s.heal()
+		s.during(ctx, heal+after)
+	}
+	load.end()
+	if err != nil || ctx.Err() != nil {
+		return fmt.Errorf("the fault: %w", cmp.Or(err, ctx.Err()))
+	}
+	s.sweep(ctx, s.history)
+	operations := s.history.Operations()
+	p := history.Promises{
+		Logout: s.patiently(cmp.Or(s.row.out, outBound)), Answer: s.patiently(answerBound + scheduling), Heal: s.heal(), Faults: s.faults, Silent: s.silent,
+	}
+	maps.Copy(cookies, s.cookies())
+	if p.Losses, err = s.losses(ctx, operations, cookies); err != nil {
+		return err
+	}
+	report := history.Check(operations, p)
+	s.compare(ctx, before, operations, &report)
+	s.shown(operations, &report)
+	out.take(report, s)
+	for _, v := range s.people {
+		v.forgetLost(p.Losses)
+	}
+	return nil
+}
+
+// heal is within what all is well after the fault.
+func (s *scene) heal() time.Duration { return s.patiently(cmp.Or(s.row.heal, healBound)) }
+
+// cookies are those of the sessions that live, by the sessions' names.
+func (s *stage) cookies() map[string]string {
+	cookies := map[string]string{}
+	for _, v := range s.people {
+		if show, in := v.shown(); in {
+			cookies[show.session] = show.cookie
+		}
+	}
+	return cookies
+}
+
+// losses asks the store which of the sessions that were refused it has lost. Where it may lose none, it is asked as well: the report then says so.
+func (s *scene) losses(ctx context.Context, operations []history.Operation, cookies map[string]string) (map[string]history.Loss, error) {
+	losses := map[string]history.Loss{}
+	if !s.row.loses || len(s.faults) == 0 {
+		return losses, nil
+	}
+	missing, err := s.store.missing(ctx, cookies)
+	if err != nil {
+		return nil, err
+	}
+	for name := range missing {
+		losses[name] = history.Loss{From: s.faults[0].From, Gone: s.gone}
+	}
+	return losses, nil
+}
+
+// forgetLost makes the browser of a session that the store lost sign in again.
+func (v *visitor) forgetLost(losses map[string]history.Loss) {
+	if show, in := v.shown(); in {
+		if _, lost := losses[show.session]; lost {
+			v.forget()
+		}
+	}
+}
+
+// shown fails the report where the fault was not seen.
+func (s *scene) shown(operations []history.Operation, report *history.Report) {
+	seen := statuses(operations, s.faults)
+	for _, status := range s.row.shows {
+		if seen[status] == 0 {
+			report.Fail(checkTried, "nobody saw a %d, so that nothing was tried (%v)", status, seen)
+		}
+	}
+	for _, text := range s.failed {
+		report.Fail(checkRow, "%s", text)
+	}
+}
+
+const (
+	checkTried = "the fault was felt"
+	checkRow   = "the row's own"
+)
+
+// holdings are what a replica has counted and holds.
+type holdings struct {
+	history.Resources
+	unavailable int
+}
+
+// measure waits until nobody is connected any more, and returns what each replica holds.
+func (s *stage) measure(ctx context.Context) (map[string]holdings, error) {
+	s.Browser.CloseIdleConnections()
+	rig.Pass(ctx, time.Now().Add(100*time.Millisecond))
+	all := map[string]holdings{}
+	for _, one := range s.Replicas {
+		metrics, err := one.Metrics(ctx)
+		if err != nil {
+			return nil, err
+		}
+		h := holdings{Resources: history.Resources{
+			PID: one.PID(), Goroutines: metrics["go_goroutines"], Files: metrics["process_open_fds"], Memory: metrics["process_resident_memory_bytes"],
+		}}
+		for name, value := range metrics {
+			if strings.HasPrefix(name, `authsvc_decisions_total{outcome="unavailable"`) {
+				h.unavailable += int(value)
+			}
+		}
+		all[one.Name] = h
+	}
+	s.Browser.CloseIdleConnections()
+	return all, nil
+}
+
+// compare holds what the replicas hold and have counted against what they held before, and against what was seen. What is given back late is waited for.
+func (s *scene) compare(ctx context.Context, before map[string]holdings, operations []history.Operation, report *history.Report) {
+	var wrong []string
+	err := rig.WaitFor(ctx, s.patiently(settle), func(ctx context.Context) error {
+		now, err := s.measure(ctx)
+		if err != nil {
+			return err
+		}
+		wrong = nil
+		for _, one := range s.Replicas {
+			for _, text := range history.LeftOver(before[one.Name].Resources, now[one.Name].Resources) {
+				wrong = append(wrong, one.Name+" holds "+text)
+			}
+		}
+		if len(wrong) > 0 {
+			return fmt.Errorf("%s", strings.Join(wrong, "; "))
+		}
+		for _, one := range s.Replicas {
+			was, is := before[one.Name], now[one.Name]
+			if was.PID != is.PID || s.own.nginx { // it counts from its start; nginx asks again by itself
+				continue
+			}
+			refused, unanswered := history.Unavailable(operations, one.Name)
+			if text := history.Counted(one.Name, is.unavailable-was.unavailable, refused+s.uncounted[one.Name], unanswered); text != "" {
+				report.Fail(history.CheckCounted, "%s", text)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		report.Fail(history.CheckLeak, "%v", err)
+	}
+	slices.SortFunc(report.Violations, history.ByCheck)
+}

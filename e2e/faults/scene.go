@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"authsvc/e2e/history"
+	"authsvc/e2e/rig"
+)
+
+// scene is one row being played on a stage. Its methods are for the row's fault, one goroutine.
+type scene struct {
+	*stage
+	row       row
+	history   *history.History
+	faults    []history.Window
+	open      bool // the last of them has not ended
+	silent    map[string]bool
+	uncounted map[string]int // 503s that are not in the history, by replica
+	notes     []string
+	failed    []string
+	gone      time.Time // when the store had lost what it lost; zero: nobody knows
+}
+
+// begin says that the fault begins now: from here to end, verdicts may be 503, and logins and logouts may fail.
+func (s *scene) begin() {
+	s.faults = append(s.faults, history.Window{From: time.Now()})
+	s.open = true
+}
+
+// end says that the fault is over.
+func (s *scene) end() {
+	if s.open {
+		s.faults[len(s.faults)-1].Until = time.Now()
+	}
+	s.open = false
+}
+
+// during lets time pass, while people work.
+func (s *scene) during(ctx context.Context, d time.Duration) { rig.Pass(ctx, time.Now().Add(d)) }
+
+// silence says that this replica cannot answer until the end: it is killed or paused.
+func (s *scene) silence(one *rig.Replica) { s.silent[one.Name] = true }
+
+// storeLost says that the store has lost sessions now: none of them may pass any more.
+func (s *scene) storeLost() { s.gone = time.Now() }
+
+// note adds something to what was seen.
+func (s *scene) note(format string, args ...any) {
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+}
+
+// fail says that something does not hold, besides what the history checker sees.
+func (s *scene) fail(format string, args ...any) {
+	s.failed = append(s.failed, fmt.Sprintf(format, args...))
+}
+
+// await waits until state is nil, at most for limit, times -patient, and returns how long that took.
+func (s *scene) await(ctx context.Context, limit time.Duration, state func(context.Context) error) (time.Duration, error) {
+	start := time.Now()
+	err := rig.WaitFor(ctx, s.patiently(limit), state)
+	return time.Since(start), err
+}
+
+// patiently is a bound, times -patient.
+func (o options) patiently(bound time.Duration) time.Duration {
+	return time.Duration(float64(bound) * o.patient)
+}
+
+// eachStoreProxy does something to what is between each replica and Redis; standalone alone has that.
+func (s *scene) eachStoreProxy(do func(*proxy) error) error {
+	for _, p := range s.toStore {
+		if err := do(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// statuses are the answers to verdicts that were seen between begin and end, with how often.
+func statuses(operations []history.Operation, faults []history.Window) map[int]int {
+	seen := map[int]int{}
+	for _, o := range operations {
+		for _, w := range faults {
+			if o.Kind == history.Verdict && !o.Sent.Before(w.From) && !o.Sent.After(w.Until) {
+				seen[o.Status]++
+			}
+		}
+	}
+	return seen
+}
+
+// onEach asks every replica about somebody's session, past the load, and returns the answers.
+func (s *scene) onEach(ctx context.Context, v *visitor) (seen map[string]int) {
+	show, _ := v.shown()
+	browser := rig.Person{Rig: s.Rig, Name: show.person, Cookie: show.cookie}
+	seen = map[string]int{}
+	for _, one := range s.Replicas {
+		if a, err := browser.AskAt(ctx, one); err == nil {
+			seen[one.Name] = a.Status
+			if a.Status == http.StatusServiceUnavailable {
+				s.uncounted[one.Name]++
+			}
+		}
+	}
+	return seen
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"authsvc/e2e/rig"
+)
+
+// stage is the parts on which rows of one topology are played, one after the other: Redis, the provider, replicas, and people who are signed in.
+type stage struct {
+	*rig.Rig
+	options
+	topology   topology
+	store      *store
+	toStore    []*proxy // in front of Redis, one for each replica, in their order; standalone alone has them
+	toProvider *proxy   // in front of the provider, for all replicas
+	people     []*visitor
+	own        special
+	say        func(format string, args ...any)
+}
+
+// special is what a row needs that others cannot use: its stage is its own.
+type special struct {
+	redis    []string // arguments of redis-server, standalone alone
+	settings []string // environment of all replicas
+	nginx    bool     // in front of the replicas, at s.URL; the load goes through it
+	shifted  bool     // s.shifted is built: the program with a clock that can be wrong (package shifted), for s.Restart
+	spoils   bool     // nothing of that; but the row leaves the parts in no state for others
+}
+
+func (s special) any() bool {
+	return s.spoils || s.nginx || s.shifted || len(s.redis) > 0 || len(s.settings) > 0
+}
+
+// raise starts the parts and signs everybody in. The stage is to be struck, also after an error.
+func (s *stage) raise(ctx context.Context) (err error) {
+	own := s.own
+	if err := os.Mkdir(s.Dir, 0o700); err != nil {
+		return fmt.Errorf("a folder of its own: %w", err)
+	}
+	if err := s.Prepare(); err != nil {
+		return err
+	}
+	if s.store, err = startStore(s.topology, own.redis...); err != nil {
+		return err
+	}
+	s.OnStop(func() error { s.store.tb.end(); return nil })
+	s.StoreURL = s.store.url
+	s.Front = func(address string) (string, error) {
+		if s.toProvider, err = s.startProxy("the provider", address); err != nil {
+			return "", err
+		}
+		return s.toProvider.address(), nil
+	}
+	names := make([]string, s.sessions)
+	for i := range names {
+		names[i] = fmt.Sprintf("person-%05d", i)
+		s.people = append(s.people, &visitor{Person: rig.Person{Rig: s.Rig, Name: names[i]}})
+	}
+	if err := s.StartProvider(names); err != nil {
+		return err
+	}
+	if s.topology == standalone {
+		for i := range s.replicas {
+			p, err := s.startProxy(fmt.Sprintf("Redis for replica-%d", i+1), s.store.servers[0].Addr)
+			if err != nil {
+				return err
+			}
+			s.toStore = append(s.toStore, p)
+		}
+	}
+	s.Settings = own.settings
+	if err := s.StartReplicas(ctx, s.replicas, s.throughProxy); err != nil {
+		return err
+	}
+	if own.nginx {
+		if err := s.StartSite(ctx); err != nil {
+			return err
+		}
+	}
+	return s.signInAll(ctx)
+}
+
+func (s *stage) startProxy(name, upstream string) (*proxy, error) {
+	p, err := startProxy(name, upstream)
+	if err == nil {
+		s.OnStop(func() error { p.down(); return nil })
+	}
+	return p, err
+}
+
+// throughProxy is the environment of the i-th replica: it finds Redis behind its own proxy, with what else the URL says.
+func (s *stage) throughProxy(i int) []string {
+	if s.topology != standalone {
+		return nil
+	}
+	u, err := url.Parse(s.StoreURL)
+	if err != nil {
+		return nil // as in StoreURL, which then is the replica's
+	}
+	u.Host = s.toStore[i].address()
+	return []string{"AUTHSVC_STORE_URL=" + u.String()}
+}
+
+// strike stops all parts.
+func (s *stage) strike() error { return s.Stop() }
+
+// signInAll signs in whoever is not.
+func (s *stage) signInAll(ctx context.Context) error {
+	start, n := time.Now(), 0
+	waiting := make(chan *visitor, len(s.people))
+	for _, v := range s.people {
+		if _, in := v.shown(); !in {
+			waiting <- v
+			n++
+		}
+	}
+	close(waiting)
+	var all sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		all.Go(func() {
+			for v := range waiting {
+				if ctx.Err() == nil && errs[i] == nil {
+					errs[i] = s.retried(ctx, v)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n > s.sessions/10 {
+		s.say("%d people signed in, within %.1f s", n, time.Since(start).Seconds())
+	}
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// retried signs somebody in, who presses the button again when it fails: the machine may be busy.
+func (s *stage) retried(ctx context.Context, v *visitor) (err error) {
+	for range 5 {
+		var a rig.Answer
+		if a, err = v.signIn(ctx, s.replica(), s.replica(), nil); err == nil && v.session == "" {
+			err = fmt.Errorf("%s signs in: %d %q", v.Name, a.Status, a.Title())
+		}
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		rig.Pass(ctx, time.Now().Add(100*time.Millisecond))
+	}
+	return err
+}
+
+// settle brings the stage back to where a row may begin: all replicas as at first, everybody signed in.
+func (s *stage) settle(ctx context.Context) error {
+	for _, p := range append(slices.Clone(s.toStore), s.toProvider) {
+		p.heal()
+	}
+	s.Provider.BeHonest()
+	s.Provider.Honest()
+	for _, one := range s.Replicas {
+		if err := one.AwaitReady(ctx); err != nil {
+			return err
+		}
+	}
+	return s.signInAll(ctx)
+}
+
+// folder is a new folder's path.
+func folder(dir string, t topology, number int) string {
+	return filepath.Join(dir, fmt.Sprintf("%s-%d", t, number))
+}

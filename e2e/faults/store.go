@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"authsvc/session"
+	"authsvc/session/storetest"
+)
+
+// topology is how Redis is deployed.
+type topology string
+
+const (
+	standalone topology = "standalone"
+	sentinel   topology = "sentinel" // a master, two replicas, three sentinels; a failover takes about 4 s
+	cluster    topology = "cluster"  // three masters, a replica of each; a failover takes about 3 s
+)
+
+var everywhere = []topology{standalone, sentinel, cluster}
+
+// store is the Redis of a stage.
+type store struct {
+	topology
+	servers  []*storetest.Server // all that may hold sessions
+	sentinel *storetest.Sentinel // of its topology
+	cluster  *storetest.Cluster  // of its topology
+	url      string
+	tb       *tb
+}
+
+// startStore starts the servers, with more arguments where there is one.
+func startStore(t topology, arguments ...string) (s *store, err error) {
+	s = &store{topology: t, tb: &tb{}}
+	err = try(func() error {
+		switch t {
+		case sentinel:
+			s.sentinel = storetest.StartSentinel(s.tb)
+			s.servers, s.url = s.sentinel.Servers, s.sentinel.URL
+		case cluster:
+			s.cluster = storetest.StartCluster(s.tb)
+			s.servers, s.url = s.cluster.Nodes, s.cluster.URL
+		default:
+			one := storetest.StartRedis(s.tb, arguments...)
+			s.servers, s.url = []*storetest.Server{one}, one.URL
+		}
+		return nil
+	})
+	if err != nil {
+		s.tb.end()
+	}
+	return s, err
+}
+
+// masters are the servers that take writes now.
+func (s *store) masters() []*storetest.Server {
+	switch s.topology {
+	case sentinel:
+		master, err := s.sentinel.Master()
+		if err != nil {
+			s.tb.fail(err)
+		}
+		return []*storetest.Server{master}
+	case cluster:
+		masters, _ := s.cluster.Roles()
+		return masters
+	}
+	return s.servers
+}
+
+// master is one of the masters.
+func (s *store) master() *storetest.Server { return s.masters()[0] }
+
+// clientOf is a client of whoever holds the keys now; the caller closes it.
+func (s *store) client() redis.UniversalClient {
+	if s.topology != cluster {
+		master := s.master()
+		o := *master.Client().Options()
+		return redis.NewClient(&o)
+	}
+	addresses := []string{}
+	for _, node := range s.servers {
+		addresses = append(addresses, node.Addr)
+	}
+	return redis.NewClusterClient(&redis.ClusterOptions{Addrs: addresses, DisableIdentity: true, DisableRoutingPolicies: true})
+}
+
+// missing returns which of the sessions, given by their cookies, the store does not hold, by name.
+func (s *store) missing(ctx context.Context, cookies map[string]string) (map[string]bool, error) {
+	client := s.client()
+	defer client.Close()
+	missing := map[string]bool{}
+	for name, cookie := range cookies {
+		key, err := recordKey(cookie)
+		if err != nil {
+			return nil, err
+		}
+		n, err := client.Exists(ctx, key).Result()
+		if err != nil {
+			return nil, fmt.Errorf("ask the store for a session: %w", err)
+		}
+		if n == 0 {
+			missing[name] = true
+		}
+	}
+	return missing, nil
+}
+
+// recordKey is the key of the session that the cookie stands for: the hash of what it carries.
+func recordKey(cookie string) (string, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(cookie)
+	if err != nil {
+		return "", fmt.Errorf("a session cookie: %w", err)
+	}
+	return "authsvc:session:{" + session.ID(sha256.Sum256(raw)).String() + "}", nil
+}
+
+// sessionKeys are the keys of all sessions that the server holds.
+func sessionKeys(ctx context.Context, server *storetest.Server) (keys []string, err error) {
+	i := server.Client().Scan(ctx, 0, "authsvc:session:*", 1000).Iterator()
+	for i.Next(ctx) {
+		keys = append(keys, strings.Clone(i.Val()))
+	}
+	return keys, i.Err()
+}

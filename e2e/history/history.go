@@ -1,0 +1,90 @@
+// Package history checks what browsers have seen of a service that had faults. A program records every operation, what was sent and answered and when, and
+// then asks whether the promises were kept: nobody passes after their logout, nobody is asked to sign in again, nobody is taken for another, every
+// answer comes within its bound, all is well soon after the fault, every refusal to tell was counted, and nothing was left over. The checks are pure.
+package history
+
+import (
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Kind says what an operation asks for.
+type Kind int
+
+const (
+	// Verdict asks whether a session may pass: 200, 401 or 503.
+	Verdict Kind = iota
+	// Login begins a session, which exists for everybody else from its answer on. Only logins that were answered with a cookie have a Session.
+	Login
+	// Logout ends a session, by the person or by the provider. It is acknowledged by a status below 400.
+	Logout
+)
+
+// String returns the kind's name in reports.
+func (k Kind) String() string { return [...]string{"verdict", "login", "logout"}[k] }
+
+// Operation is one request and its answer.
+type Operation struct {
+	Kind    Kind
+	Session string // which session the browser showed, or was given; unique in the history
+	Person  string // whose it is: the identity that an answer must tell
+	Replica string // who was asked
+
+	Due      time.Time // when it was to be sent; lateness counts from here
+	Sent     time.Time
+	Answered time.Time // or given up
+	Status   int       // 0: no answer
+	Identity string    // whom a 200 was told to be
+	Failure  string    // why there is no answer
+}
+
+// acknowledged reports whether the service said that it did what it was asked to.
+func (o Operation) acknowledged() bool { return o.Status >= 200 && o.Status < 400 }
+
+// unavailable reports whether the service did not tell.
+func (o Operation) unavailable() bool { return o.Status == 0 || o.Status >= 500 }
+
+// overlaps reports whether the operation was under way within the window.
+func (o Operation) overlaps(w Window) bool {
+	return !o.Answered.Before(w.From) && !o.Sent.After(w.Until)
+}
+
+// Window is a time in which something was the matter.
+type Window struct{ From, Until time.Time }
+
+// History is what happened so far. It is safe for concurrent use; the zero History is empty.
+type History struct {
+	mu         sync.Mutex
+	operations []Operation
+}
+
+// Add records an operation that has come to its end.
+func (h *History) Add(o Operation) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.operations = append(h.operations, o)
+}
+
+// Operations returns what was recorded, in no particular order.
+func (h *History) Operations() []Operation {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]Operation(nil), h.operations...)
+}
+
+// Unavailable counts the verdicts of a replica that were refused since nobody could tell, and those that had no answer, which the replica may have given.
+func Unavailable(operations []Operation, replica string) (refused, unanswered int) {
+	for _, o := range operations {
+		if o.Kind != Verdict || o.Replica != replica {
+			continue
+		}
+		switch o.Status {
+		case http.StatusServiceUnavailable:
+			refused++
+		case 0:
+			unanswered++
+		}
+	}
+	return refused, unanswered
+}
