@@ -81,8 +81,8 @@ func Open(o Options) (*Store, error) {
 	}
 	s.dialer = &dialer{timeout: s.timeout, lines: map[string]*line{}}
 	if loc.tls {
-		s.dialer.tls = &tlsFiles{loc.caFile, loc.certFile, loc.keyFile, loc.serverName}
-		if _, err := s.dialer.tls.config(); err != nil {
+		s.dialer.tls = &tlsFiles{caFile: loc.caFile, certFile: loc.certFile, keyFile: loc.keyFile, serverName: loc.serverName}
+		if _, err := s.dialer.tls.current(); err != nil {
 			return nil, err
 		}
 	}

@@ -8,16 +8,19 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 )
 
-// tlsFiles are the files of a store URL. They are read at each dial, so that a rotated certificate
-// works without a restart.
+// tlsFiles are the files of a store URL. They are read at each dial, so that a rotated certificate works without a restart; what cannot be read,
+// or does not fit together yet, changes nothing. It is safe for concurrent use.
 type tlsFiles struct {
 	caFile, certFile, keyFile, serverName string
+
+	good atomic.Pointer[tls.Config] // what the files held when they were last good
 }
 
 func (f *tlsFiles) handshake(ctx context.Context, raw net.Conn, address string) (net.Conn, error) {
-	config, err := f.config()
+	config, err := f.current()
 	if err != nil {
 		return nil, err
 	}
@@ -41,8 +44,18 @@ func isTLS(err error) bool {
 	return unverified || garbled
 }
 
-// config reads the files.
-func (f *tlsFiles) config() (*tls.Config, error) {
+// current returns what the files hold, or held when they were last good. An error means that they never were.
+func (f *tlsFiles) current() (*tls.Config, error) {
+	config, err := f.read()
+	if err == nil {
+		f.good.Store(config)
+	} else if config = f.good.Load(); config == nil {
+		return nil, err
+	}
+	return config.Clone(), nil
+}
+
+func (f *tlsFiles) read() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.serverName}
 	if f.caFile != "" {
 		pem, err := os.ReadFile(f.caFile)

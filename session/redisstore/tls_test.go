@@ -153,6 +153,13 @@ func TestTLS(t *testing.T) {
 	stranger.key, stranger.cert = a.key, a.cert
 	stranger.issue(t, "client", false)
 	healthy(t, rotating)
+
+	// Files that are bad change nothing, at the next connection either.
+	for _, file := range []string{"client.pem", "client.key", "ca.pem"} {
+		a.write(t, file, "NOTHING", nil)
+		server.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+		healthy(t, s)
+	}
 }
 
 func TestTLSFilesAreReadByOpen(t *testing.T) {
