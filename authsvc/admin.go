@@ -53,6 +53,9 @@ func (s *Service) readyz(w http.ResponseWriter, r *http.Request) {
 	} else if s.standing.Load().Err != nil {
 		state.Degraded["roster"] = "the other replicas cannot be asked whether they agree; see the log"
 	}
+	if s.unusable.Load() {
+		state.Degraded["configuration"] = "the configuration on disk cannot be used; the one in use stays; see the log"
+	}
 	for _, p := range s.sites.Load().providers() {
 		switch _, err := p.ready(); {
 		case err == nil:

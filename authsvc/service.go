@@ -59,6 +59,7 @@ type Service struct {
 	cuts       notices
 	sites      atomic.Pointer[sites]
 	draining   atomic.Bool
+	unusable   atomic.Bool    // the configuration on disk is
 	flights    sync.WaitGroup // refreshes under way, which no request waits for
 	overage    sync.Once      // the operator was told of groups that are left out
 
@@ -111,6 +112,14 @@ func New(o Options) (*Service, error) {
 	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "authsvc_refreshes_in_flight", Help: "Refreshes under way; session.refresh_limit bounds them.",
 	}, func() float64 { return float64(s.sites.Load().flights()) }))
+	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "authsvc_config_reload_failed", Help: "1 while the configuration, or a file that it names, cannot be used as it is on disk; the one in use stays.",
+	}, func() float64 {
+		if s.unusable.Load() {
+			return 1
+		}
+		return 0
+	}))
 	s.observeReplicas(o.Metrics)
 	return s, nil
 }
@@ -165,6 +174,9 @@ func (s *Service) countOverage() {
 			"let the token carry only groups that are assigned to the application, or use app roles with oidc.groups_claim: roles; authsvc_groups_overage_total counts them")
 	})
 }
+
+// ReloadFails says whether the configuration, or a file that it names, cannot be used as it is on disk by now, so that the one in use stays.
+func (s *Service) ReloadFails(fails bool) { s.unusable.Store(fails) }
 
 // Drain makes the service not ready, while it serves on: gateways that ask for readiness go to another replica.
 func (s *Service) Drain() { s.draining.Store(true) }

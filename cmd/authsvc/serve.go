@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/mattn/go-isatty"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
@@ -24,6 +23,9 @@ import (
 	"authsvc/authsvc"
 )
 
+// flushTime is what the last lines of the log get to be written when the program ends.
+const flushTime = time.Second
+
 func newServeCommand(s *settings) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
@@ -31,7 +33,10 @@ func newServeCommand(s *settings) *cobra.Command {
 		Long: `Runs the service. On SIGTERM or SIGINT it says that it is not ready, serves on for shutdown.delay so
 that gateways notice, and then has shutdown.timeout to finish what is under way. A second one ends it at once.
 
-Secrets that come from files are read again when the files change.`,
+Secrets that come from files, and certificates, are read again when the files change. What cannot be used changes nothing, and
+the log and /readyz say so. Every other change takes a restart; SIGHUP is not needed, and does no harm.
+
+The log goes to stderr. Nobody waits for it: where it is not read, or cannot be written, lines are lost and counted.`,
 		Example: `  authsvc serve --config /etc/authsvc.yaml
 
   AUTHSVC_PUBLIC_URL=https://app.example.com AUTHSVC_OIDC_ISSUER=https://login.example.com \
@@ -47,38 +52,27 @@ Secrets that come from files are read again when the files change.`,
 			defer stop()
 			// A second signal ends the process at once, as it does where nobody listens for it.
 			context.AfterFunc(ctx, stop)
-			return serve(ctx, s, config, newLogger(config, c.ErrOrStderr()))
+			signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go, and the service stays
+			silenceLibraries()
+			log, lines := newLogger(config, c.ErrOrStderr())
+			err = serve(ctx, s, config, log, lines)
+			if written := lines.close(flushTime); !written && err != nil {
+				return exitStatus(exitCode(err, io.Discard)) // nobody reads why
+			}
+			return err
 		},
 	}
 }
 
-func newLogger(config *authsvc.Config, stderr io.Writer) zerolog.Logger {
-	out := stderr
-	if config.Log.Format == "console" {
-		out = zerolog.ConsoleWriter{Out: stderr, TimeFormat: time.RFC3339, TimeLocation: time.UTC, NoColor: !isTerminal(stderr)}
-	}
-	zerolog.TimestampFunc = func() time.Time { return time.Now().UTC() }
-	level, err := zerolog.ParseLevel(config.Log.Level)
-	if err != nil {
-		level = zerolog.InfoLevel // Validate knows the levels
-	}
-	return zerolog.New(out).Level(level).With().Timestamp().Logger()
-}
-
-// isTerminal reports whether somebody sits at the other end of stream, rather than a file or another program.
-func isTerminal(stream any) bool {
-	file, ok := stream.(*os.File)
-	return ok && isatty.IsTerminal(file.Fd())
-}
-
-// serve runs the service until ctx ends, and then drains it.
-func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog.Logger) error {
+// serve runs the service until ctx ends, and then drains it. lines is where log goes to.
+func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog.Logger, lines *sink) error {
 	_, warnings := config.Validate()
 	for _, warning := range warnings {
 		log.Warn().Msg(warning.String())
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	lines.observe(registry)
 
 	// The secrets in use, which change when their files do.
 	var current atomic.Pointer[authsvc.Config]
@@ -123,7 +117,10 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	running.Go(func() { store.Run(background) })
 	running.Go(func() { warnOfStore(background, store, log) })
 	running.Go(func() { service.Run(background) })
-	running.Go(func() { followSecrets(background, s, &current, service, log) })
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	running.Go(func() { followSecrets(background, s, &current, service, log, hangup) })
 	if admin != nil {
 		running.Go(func() { failed <- admin.Serve() })
 	}
@@ -177,86 +174,6 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 		log.Info().Msg("stopped")
 	}
 	return err
-}
-
-// secretsInterval is how often files with secrets are looked at.
-const secretsInterval = time.Second
-
-// followSecrets loads the configuration again and again, and puts secrets that have changed to use once two looks in
-// a row agree on them: the first may have seen a file half written. What is bad, or comes too early, is told once and changes nothing;
-// what comes too early is tried again until its time has come.
-func followSecrets(ctx context.Context, s *settings, current *atomic.Pointer[authsvc.Config], service *authsvc.Service, log zerolog.Logger) {
-	ticker := time.NewTicker(secretsInterval)
-	defer ticker.Stop()
-	var seen *authsvc.Config // by the last look, where it differs from what is in use
-	complaint := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		config, err := s.load()
-		switch {
-		case err != nil:
-			seen = nil
-		case config.SameSecrets(current.Load()):
-			seen, complaint = nil, ""
-		case seen == nil || !config.SameSecrets(seen):
-			seen = config
-		default:
-			if err = replaceSecrets(ctx, config, current, service, log); err == nil {
-				seen, complaint = nil, ""
-			}
-		}
-		if err == nil {
-			continue
-		}
-		early, news := tooEarly(err)
-		if news == complaint {
-			continue
-		}
-		if complaint = news; early {
-			log.Warn().Err(err).Msg("the cookie secrets in use stay for now")
-		} else {
-			log.Error().Err(err).Msg("the configuration has become bad; the one in use stays")
-		}
-	}
-}
-
-// replaceSecrets puts the secrets of a configuration to use, and nothing else of it: every other change takes a restart. Where it is too early
-// for the cookie secrets, the others need not wait.
-func replaceSecrets(ctx context.Context, config *authsvc.Config, current *atomic.Pointer[authsvc.Config], service *authsvc.Service, log zerolog.Logger) error {
-	next := current.Load().WithSecretsOf(config)
-	refused := service.ReplaceSecrets(ctx, next)
-	if early, _ := tooEarly(refused); early {
-		if next.Cookie.Secret = current.Load().Cookie.Secret; next.SameSecrets(current.Load()) {
-			return refused
-		}
-		if err := service.ReplaceSecrets(ctx, next); err != nil {
-			return errors.Join(refused, err)
-		}
-	} else if refused != nil {
-		return refused
-	}
-	current.Store(next)
-	log.Info().Msg("secrets replaced")
-	return refused
-}
-
-// tooEarly reports whether new cookie secrets were refused for a reason that time mends, and what an operator has to be told once: a date
-// that moves on while a key signs is no news.
-func tooEarly(err error) (early bool, news string) {
-	if needed, ok := errors.AsType[*authsvc.KeyNeededError](err); ok {
-		return true, fmt.Sprint("key ", needed.Key, " signs: ", needed.Signs)
-	}
-	if errors.Is(err, authsvc.ErrKeysUnknown) {
-		return true, authsvc.ErrKeysUnknown.Error()
-	}
-	if err == nil {
-		return false, ""
-	}
-	return false, err.Error()
 }
 
 // listener is an HTTP server on one address.

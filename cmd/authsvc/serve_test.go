@@ -106,7 +106,7 @@ func TestFollowSecrets(t *testing.T) {
 		current.Store(config)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go followSecrets(ctx, s, &current, service, log)
+		go followSecrets(ctx, s, &current, service, log, nil)
 
 		for i, step := range []struct {
 			write    string // what the file holds at the next look
