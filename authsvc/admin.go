@@ -18,6 +18,7 @@ func (s *Service) AdminHandler() http.Handler {
 		"/replicas": s.replicas,
 		"/metrics":  promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}).ServeHTTP,
 	} {
+		handle = s.guarded(path, handle)
 		router.Get(path, handle)
 		router.Head(path, handle)
 	}

@@ -256,7 +256,7 @@ func TestSeveralIssuersOfOpaqueTokens(t *testing.T) {
 // TestKnownTokensAreBounded brings more tokens than are remembered, good ones and others.
 func TestKnownTokensAreBounded(t *testing.T) {
 	now := time.Now()
-	k := newKnownTokens(func() time.Time { return now })
+	k := newKnownTokens(func() time.Time { return now }, nil)
 	k.good = otter.Must(&otter.Options[session.ID, keptVerdict]{MaximumWeight: 100_000, Weigher: func(_ session.ID, v keptVerdict) uint32 { return uint32(v.size) }})
 	id := func(kind string, i int) session.ID { return hashOf([]byte(kind), fmt.Append(nil, i)) }
 	good := tokenVerdict{principal: &session.Session{Subject: "a", Expires: now.Add(time.Hour)}, size: 1000}
@@ -300,7 +300,8 @@ func TestKnownTokensAreBounded(t *testing.T) {
 
 // TestIntrospectionsAreBounded brings more tokens at once than may be asked about.
 func TestIntrospectionsAreBounded(t *testing.T) {
-	k := newKnownTokens(time.Now)
+	var panicked []error
+	k := newKnownTokens(time.Now, func(err error) { panicked = append(panicked, err) })
 	release, started := make(chan struct{}), make(chan struct{}, maxIntrospections)
 	var waiting sync.WaitGroup
 	for i := range maxIntrospections {
@@ -322,7 +323,7 @@ func TestIntrospectionsAreBounded(t *testing.T) {
 	close(release)
 	waiting.Wait()
 	v = k.ask(t.Context(), hashOf([]byte("one more")), func(context.Context) tokenVerdict { panic("nobody is there to answer") })
-	if v.refusal == nil || v.refusal.outcome != Unavailable || len(k.flights) != 0 {
-		t.Errorf("a panic: %+v, and %d flights", v, len(k.flights))
+	if v.refusal == nil || v.refusal.outcome != Unavailable || len(k.flights) != 0 || len(panicked) != 1 {
+		t.Errorf("a panic: %+v, and %d flights; told %v", v, len(k.flights), panicked)
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"authsvc/session"
 )
 
 // errKeysUnavailable says that the provider's keys could not be asked, or may not be asked again yet: nobody can tell
@@ -112,7 +114,7 @@ func (k *keySet) refetch(ctx context.Context) error {
 		f := &keyFetch{done: make(chan struct{})}
 		k.latest = f
 		go func() {
-			f.err = k.fetch(context.WithoutCancel(ctx))
+			f.err = session.Catch(func() error { return k.fetch(context.WithoutCancel(ctx)) })
 			close(f.done)
 		}()
 	}
@@ -120,6 +122,9 @@ func (k *keySet) refetch(ctx context.Context) error {
 	k.mu.Unlock()
 	select {
 	case <-f.done:
+		if panicked, ok := errors.AsType[*session.PanicError](f.err); ok {
+			panic(panicked) // whoever asked has a handler, or a flight, that answers it
+		}
 		return f.err
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", errKeysUnavailable, ctx.Err())

@@ -3,7 +3,6 @@ package authsvc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -37,6 +36,7 @@ type tokenVerdict struct {
 // apart, so that no flood of the latter pushes the former out. It is safe for concurrent use.
 type knownTokens struct {
 	now           func() time.Time
+	panicked      func(error) // is told of a panic of who asks
 	good, refused *otter.Cache[session.ID, keptVerdict]
 
 	mu      sync.Mutex
@@ -54,10 +54,10 @@ type tokenFlight struct {
 	verdict tokenVerdict
 }
 
-func newKnownTokens(now func() time.Time) *knownTokens {
+func newKnownTokens(now func() time.Time, panicked func(error)) *knownTokens {
 	const fixed = 1000 // the session, its place in the table, and the eviction policy's books
 	return &knownTokens{
-		now: now,
+		now: now, panicked: panicked,
 		good: otter.Must(&otter.Options[session.ID, keptVerdict]{
 			MaximumWeight: cacheBytes() / 4,
 			Weigher:       func(_ session.ID, v keptVerdict) uint32 { return uint32(fixed + v.size) },
@@ -124,7 +124,9 @@ func (k *knownTokens) ask(ctx context.Context, id session.ID, find func(context.
 func (k *knownTokens) fly(ctx context.Context, id session.ID, f *tokenFlight, find func(context.Context) tokenVerdict) {
 	defer func() {
 		if cause := recover(); cause != nil { // no handler is there to answer it
-			f.verdict = tokenVerdict{refusal: cannotTellBearer(reasonAsking, fmt.Errorf("panic of type %T during an introspection", cause))}
+			err := session.Panicked(cause)
+			k.panicked(err)
+			f.verdict = tokenVerdict{refusal: cannotTellBearer(reasonAsking, err)}
 		}
 		k.keep(id, f.verdict)
 		k.mu.Lock()

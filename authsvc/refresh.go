@@ -104,6 +104,9 @@ func isFinal(err error) bool {
 // reportRefresh counts a refresh, and tells why one failed. A session that the provider has ended is no fault.
 func (s *Service) reportRefresh(result string, err error) {
 	s.metrics.refreshes.WithLabelValues(result).Inc()
+	if panicked, ok := errors.AsType[*session.PanicError](err); ok {
+		s.notePanic(panicked)
+	}
 	switch result {
 	case session.RefreshFailed:
 		s.log.Warn().Err(err).Msg("a session could not be refreshed; it passes on its claims, and the next try follows")

@@ -3,10 +3,7 @@ package authsvc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -115,6 +112,11 @@ func infoOf(r *http.Request) requestInfo {
 // to a panic.
 func (s *Service) endpoint(route route, prefix string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if cause := recover(); cause != nil {
+				s.answerPanic(w, r, route.path, cause)
+			}
+		}()
 		all := s.sites.Load()
 		trusted := all.main.trusts(r)
 		info := requestInfo{
@@ -123,7 +125,6 @@ func (s *Service) endpoint(route route, prefix string) http.HandlerFunc {
 		}
 		w.Header()["X-Request-Id"] = []string{info.id}
 		r = r.WithContext(context.WithValue(r.Context(), requestInfoKey{}, info))
-		defer s.recoverPanic(w, r)
 		switch {
 		case info.site == nil && !route.anywhere:
 			s.page(s.noSite)(w, r)
@@ -133,33 +134,4 @@ func (s *Service) endpoint(route route, prefix string) http.HandlerFunc {
 			route.handle(w, r)
 		}
 	}
-}
-
-// recoverPanic answers a panic with 503 where a gateway asks, and with a page elsewhere. Nobody passes by one.
-func (s *Service) recoverPanic(w http.ResponseWriter, r *http.Request) {
-	cause := recover()
-	if cause == nil {
-		return
-	}
-	if cause == http.ErrAbortHandler {
-		panic(cause) // net/http's own way to drop a connection
-	}
-	info := infoOf(r)
-	s.metrics.panics.Inc()
-	s.log.Error().Str("request_id", info.id).Str("endpoint", info.endpoint).
-		Str("panic", panicText(cause)).Bytes("stack", debug.Stack()).Msg("panic")
-	if dialect, ok := dialects[info.endpoint]; ok {
-		s.metrics.decisions.WithLabelValues(Unavailable.String(), "panic").Inc()
-		s.answer(w, r, dialect, s.sites.Load().main, decision{Reason: "panic"}, asked{})
-		return
-	}
-	s.writePage(w, r, http.StatusInternalServerError, s.homePage(r, pages.Internal))
-}
-
-// panicText tells what is safe to tell of a panic: its kind, and the text of the runtime's own errors.
-func panicText(cause any) string {
-	if err, ok := cause.(runtime.Error); ok {
-		return err.Error()
-	}
-	return fmt.Sprintf("%T", cause)
 }

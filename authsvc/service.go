@@ -88,12 +88,13 @@ func New(o Options) (*Service, error) {
 		id: newReplicaID(), version: o.Version, crossed: make(chan struct{}, 1),
 	}
 	s.endings.Store, s.journal.Store = o.Store, o.Store
+	s.endings.Panicked, s.journal.Panicked = s.notePanic, s.notePanic
 	s.cache = session.NewCache(session.CacheOptions{
 		TTL: o.Config.Session.CacheTTL, Stale: o.Config.Session.ServeStale, Bytes: cacheBytes(),
 		Report: s.metrics.countCache, Back: s.journal.Replay,
 	})
 	s.assertions = newKeptAssertions(cacheBytes() / 4)
-	s.tokens = newKnownTokens(o.Store.Now)
+	s.tokens = newKnownTokens(o.Store.Now, s.notePanic)
 	s.standing.Store(&standing{}) // not ready until Join says otherwise
 	s.stock = &stock{counter: o.Store}
 	o.Metrics.MustRegister(s.stock)
@@ -128,9 +129,13 @@ func New(o Options) (*Service, error) {
 func (s *Service) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() { s.store.Watch(ctx, s.cache) })
+	running.Go(func() {
+		s.Keep(ctx, func(ctx context.Context) { s.store.Watch(ctx, s.cache) })
+	})
 	for _, p := range s.sites.Load().providers() {
-		running.Go(func() { p.discoverUntilDone(ctx, s.log) })
+		running.Go(func() {
+			s.Keep(ctx, func(ctx context.Context) { p.discoverUntilDone(ctx, s.log) })
+		})
 	}
 }
 

@@ -87,17 +87,24 @@ func insist(ctx context.Context, do func() error) error {
 	}
 }
 
-// together calls do for each number below n, some at a time.
+// together calls do for each number below n, some at a time. A panic of one of them is the caller's.
 func together(n int, do func(i int)) {
 	var running sync.WaitGroup
-	for first := range min(n, lookers) {
+	panicked := make([]error, min(n, lookers))
+	for first := range panicked {
 		running.Go(func() {
-			for i := first; i < n; i += lookers {
-				do(i)
-			}
+			panicked[first] = Catch(func() error {
+				for i := first; i < n; i += lookers {
+					do(i)
+				}
+				return nil
+			})
 		})
 	}
 	running.Wait()
+	if err := firstOf(panicked); err != nil {
+		panic(err)
+	}
 }
 
 func firstOf(errs []error) error {

@@ -15,6 +15,8 @@ const maxEndings = 10000
 // outage forgets them. It is safe for concurrent use.
 type Endings struct {
 	Store Store
+	// Panicked, unless nil, is told of a panic of what deletes them, which begins again after a pause.
+	Panicked func(error)
 
 	count   atomic.Int64 // of until, so that a verdict usually looks at one number
 	mu      sync.Mutex
@@ -53,6 +55,19 @@ func (e *Endings) add(id ID, life time.Duration) {
 
 // run deletes until nothing is left to delete.
 func (e *Endings) run() {
+	for {
+		err := Catch(func() error { e.deleteAll(); return nil })
+		if err == nil {
+			return
+		}
+		if e.Panicked != nil {
+			e.Panicked(err)
+		}
+		time.Sleep(defaultPause)
+	}
+}
+
+func (e *Endings) deleteAll() {
 	for delay := saveRetryMin; ; delay = min(2*delay, saveRetryMax) {
 		time.Sleep(delay)
 		for _, id := range e.ids() {

@@ -84,7 +84,7 @@ func (f *flight) renewOrFail() (end landing) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			f.refreshes = true
-			end = landing{RefreshFailed, fmt.Errorf("session: panic of type %T during a refresh", cause), defaultPause}
+			end = landing{RefreshFailed, Panicked(cause), defaultPause}
 		}
 	}()
 	return f.renew()

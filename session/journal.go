@@ -23,6 +23,8 @@ var replayPauses = []time.Duration{0, time.Second, 4 * time.Second, 10 * time.Se
 // for concurrent use; a nil Journal remembers nothing.
 type Journal struct {
 	Store Store
+	// Panicked, unless nil, is told of a panic during a replay, which ends it.
+	Panicked func(error)
 
 	mu      sync.Mutex
 	lines   []journalLine // the oldest first
@@ -97,6 +99,13 @@ func (j *Journal) Replay() {
 }
 
 func (j *Journal) replay(number int, lines []journalLine) {
+	err := Catch(func() error { j.replayAll(number, lines); return nil })
+	if err != nil && j.Panicked != nil {
+		j.Panicked(err)
+	}
+}
+
+func (j *Journal) replayAll(number int, lines []journalLine) {
 	for _, pause := range replayPauses {
 		time.Sleep(pause)
 		for _, line := range lines {

@@ -102,26 +102,29 @@ func acquireLease(ctx context.Context, slots Slots, id ID, now func() time.Time,
 	return h, time.Time{}, nil
 }
 
-// keep renews the lease at every third of its life until the returned function is called.
+// keep renews the lease at every third of its life until the returned function is called. A panic meanwhile ends the renewing, and is the caller's then.
 func (h *heldLease) keep(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		ticker := time.NewTicker(h.life / 3)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				h.replace(ctx, leaseHeld, h.life)
-			}
-		}
-	}()
+	ended := make(chan error, 1)
+	go func() { ended <- Catch(func() error { h.renewUntil(ctx); return nil }) }()
 	return func() {
 		cancel()
-		<-done
+		if err := <-ended; err != nil {
+			panic(err)
+		}
+	}
+}
+
+func (h *heldLease) renewUntil(ctx context.Context) {
+	ticker := time.NewTicker(h.life / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			h.replace(ctx, leaseHeld, h.life)
+		}
 	}
 }
 

@@ -114,13 +114,16 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
-	running.Go(func() { store.Run(background) })
-	running.Go(func() { warnOfStore(background, store, log) })
-	running.Go(func() { service.Run(background) })
+	beside := func(work func(context.Context)) {
+		running.Go(func() { service.Keep(background, work) })
+	}
+	beside(store.Run)
+	beside(func(ctx context.Context) { warnOfStore(ctx, store, log) })
+	beside(service.Run)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	running.Go(func() { followSecrets(background, s, &current, service, log, hangup) })
+	beside(func(ctx context.Context) { followSecrets(ctx, s, &current, service, log, hangup) })
 	if admin != nil {
 		running.Go(func() { failed <- admin.Serve() })
 	}
@@ -131,10 +134,10 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 		}
 	})
 	defer arrival.Stop()
-	running.Go(func() {
-		service.Join(background, func(open bool) {
+	beside(func(ctx context.Context) {
+		service.Join(ctx, func(open bool) {
 			if !open {
-				closing, cancel := context.WithTimeout(background, closingTime)
+				closing, cancel := context.WithTimeout(ctx, closingTime)
 				defer cancel()
 				if err := public.close(closing); err != nil {
 					log.Warn().Err(err).Msg("requests were broken off")

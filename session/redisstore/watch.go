@@ -30,6 +30,9 @@ func (s *Store) Watch(ctx context.Context, o session.Observer) {
 	tracking, wait := true, firstPause
 	for ctx.Err() == nil {
 		lived, err := s.watch(ctx, o, tracking)
+		if panicked, ok := errors.AsType[*session.PanicError](err); ok {
+			panic(panicked) // of a goroutine; our caller's now
+		}
 		if errors.Is(err, errNoTracking) && tracking {
 			tracking = false
 			continue

@@ -51,7 +51,12 @@ func (c *channel) open() error {
 	errs := make([]error, len(addresses))
 	var connecting sync.WaitGroup
 	for i, address := range addresses {
-		connecting.Go(func() { c.masters[i], errs[i] = c.connect(ctx, network, address) })
+		connecting.Go(func() {
+			errs[i] = session.Catch(func() (err error) {
+				c.masters[i], err = c.connect(ctx, network, address)
+				return err
+			})
+		})
 	}
 	connecting.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -123,13 +128,13 @@ func (c *channel) subscribe(ctx context.Context, w *wire) error {
 // keep listens and asks until something is lost.
 func (c *channel) keep() {
 	for _, w := range c.masters {
-		c.running.Go(func() {
+		c.beside(func() {
 			c.lose(w.listen(c.changedKey, c.told, func(answer any) error { return c.check(w.address, answer) }))
 		})
 	}
 	if c.sentinels != nil {
 		for _, address := range c.store.location.addresses {
-			c.running.Go(func() { c.sentinels.follow(c.ctx, address, c.addresses[0]) })
+			c.beside(func() { c.sentinels.follow(c.ctx, address, c.addresses[0]) })
 		}
 	}
 	check, probe := time.NewTicker(checkInterval), time.NewTicker(probeInterval)
@@ -142,9 +147,18 @@ func (c *channel) keep() {
 		case <-check.C:
 			c.ask()
 		case <-probe.C:
-			c.running.Go(c.probe)
+			c.beside(c.probe)
 		}
 	}
+}
+
+// beside does a part of the work as long as the channel lives, which ends with a panic of it.
+func (c *channel) beside(work func()) {
+	c.running.Go(func() {
+		if err := session.Catch(func() error { work(); return nil }); err != nil {
+			c.lose(err)
+		}
+	})
 }
 
 // ask asks everyone for a sign of life.

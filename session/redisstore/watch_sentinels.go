@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"authsvc/session"
 )
 
 // sentinels is what those of the URL say about the master while a channel lives.
@@ -47,8 +49,10 @@ func (s *sentinels) open(ctx context.Context) (master string, err error) {
 	var asking sync.WaitGroup
 	for i, address := range addresses {
 		asking.Go(func() {
-			w, named, err := s.dial(ctx, address)
-			answers[i] = answer{w, named, err}
+			answers[i].err = session.Catch(func() (err error) {
+				answers[i].wire, answers[i].named, err = s.dial(ctx, address)
+				return err
+			})
 		})
 	}
 	asking.Wait()
@@ -128,10 +132,17 @@ func (s *sentinels) confirm(ctx context.Context, master string) error {
 	var wrong error
 	for address, w := range s.present() {
 		asking.Go(func() {
-			named, err := s.ask(ctx, w)
+			var named string
+			err := session.Catch(func() (err error) {
+				named, err = s.ask(ctx, w)
+				return err
+			})
 			mu.Lock()
 			defer mu.Unlock()
+			_, panicked := errors.AsType[*session.PanicError](err)
 			switch {
+			case panicked:
+				wrong = err
 			case err != nil:
 				s.drop(address)
 			case named != master:
