@@ -7,7 +7,8 @@
 //
 // It misbehaves on request. Each hook (EditDiscovery, EditIDToken, ReplaceIDToken, EditCallback,
 // Intercept …) replaces one step while the provider runs, and nil makes that step honest again. Hooks
-// may be set at any time and may be called by several requests at once.
+// may be set at any time and may be called by several requests at once. Treat does the same to one person's
+// logins and refreshes, and leaves everybody else's alone.
 //
 // It remembers every request, so that a test can say that the token endpoint saw none.
 //

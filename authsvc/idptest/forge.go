@@ -48,14 +48,11 @@ func (p *Provider) PublicKeyPEM() []byte {
 // SignedByAnother makes an honest looking token with a key that nobody published, under the given kid.
 // The algorithm is one of Options.Algorithm.
 func SignedByAnother(algorithm, keyID string) (Forger, error) {
-	other, err := newKey(algorithm)
+	thief, err := NewThief(algorithm, keyID)
 	if err != nil {
 		return nil, err
 	}
-	other.id = keyID
-	return func(_ string, claims map[string]any) string {
-		return other.sign(mustJSON(other.header("JWT")), mustJSON(claims))
-	}, nil
+	return thief.Sign(nil), nil
 }
 
 // BadSignature changes one bit of the signature.
@@ -66,6 +63,12 @@ func BadSignature(signed string, _ map[string]any) string {
 		letter = 'B'
 	}
 	return signed[:at] + string(letter) + signed[at+1:]
+}
+
+// JSONSerialized writes the signed token in JSON (RFC 7515 section 7.2.2), which no ID token is.
+func JSONSerialized(signed string, _ map[string]any) string {
+	part := strings.Split(signed, ".")
+	return string(mustJSON(map[string]string{"protected": part[0], "payload": part[1], "signature": part[2]}))
 }
 
 // Text puts a fixed text in the token's place.

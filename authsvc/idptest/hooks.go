@@ -19,6 +19,7 @@ type hooks struct {
 	userinfo      func(map[string]any)
 	introspection func(map[string]any)
 	intercepts    map[Endpoint]Interceptor
+	conducts      map[string]Conduct // by subject
 }
 
 // Interceptor answers a request in place of an endpoint; next is the honest endpoint.
@@ -83,11 +84,16 @@ func (p *Provider) BeHonest() {
 	defer p.hooks.mu.Unlock()
 	p.hooks.discovery, p.hooks.jwks, p.hooks.idToken, p.hooks.signed = nil, nil, nil, nil
 	p.hooks.accessToken, p.hooks.tokenResponse, p.hooks.callback, p.hooks.userinfo, p.hooks.introspection, p.hooks.intercepts = nil, nil, nil, nil, nil, nil
+	p.hooks.conducts = nil
 }
 
-func (h *hooks) interceptFor(endpoint Endpoint) Interceptor {
+// interceptFor is the interceptor of a request: that of the person whom it is about, or else that of everybody.
+func (h *hooks) interceptFor(endpoint Endpoint, subject string) Interceptor {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
+	if intercept := h.conducts[subject].Answers[endpoint]; intercept != nil {
+		return intercept
+	}
 	return h.intercepts[endpoint]
 }
 

@@ -73,9 +73,16 @@ func (p *Provider) idToken(signer *key, i issue, accessToken string) string {
 	if change != nil {
 		change(header, claims)
 	}
+	conduct := p.hooks.conduct(i.person.Subject)
+	if conduct.IDToken != nil {
+		conduct.IDToken(header, claims)
+	}
 	signed := signer.sign(mustJSON(header), mustJSON(claims))
 	if replace != nil {
-		return replace(signed, claims)
+		signed = replace(signed, claims)
+	}
+	if conduct.SignedIDToken != nil {
+		signed = conduct.SignedIDToken(signed, claims)
 	}
 	return signed
 }

@@ -138,8 +138,13 @@ func (k *key) sign(header, payload []byte) string {
 
 // signECDSA gives the two numbers side by side, as JWS wants them (RFC 7518 section 3.4).
 func signECDSA(private *ecdsa.PrivateKey, input string) ([]byte, error) {
-	digest := sha256.Sum256([]byte(input))
-	r, s, err := ecdsa.Sign(rand.Reader, private, digest[:])
+	hash := crypto.SHA256
+	if private.Curve == elliptic.P384() {
+		hash = crypto.SHA384
+	}
+	digest := hash.New()
+	digest.Write([]byte(input))
+	r, s, err := ecdsa.Sign(rand.Reader, private, digest.Sum(nil))
 	if err != nil {
 		return nil, err
 	}

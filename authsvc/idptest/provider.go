@@ -121,7 +121,7 @@ func (p *Provider) URL(endpoint Endpoint) string {
 	return base + string(endpoint)
 }
 
-// ServeHTTP records the request, gives it to the endpoint's Intercept if there is one, and answers it.
+// ServeHTTP records the request, gives it to the endpoint's Intercept if there is one, or to the person's, and answers it.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, below := strings.CutPrefix(r.URL.Path, p.prefix)
 	if !below {
@@ -145,7 +145,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() { p.log.finish(entry, answer.status) }()
 
 	honest := http.Handler(allow(route))
-	if intercept := p.hooks.interceptFor(route.endpoint); intercept != nil {
+	if intercept := p.hooks.interceptFor(route.endpoint, p.subjectOf(route.endpoint, r, body)); intercept != nil {
 		intercept(answer, r, honest)
 		return
 	}

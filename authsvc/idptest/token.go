@@ -43,6 +43,9 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := p.issueTokens(issue)
 	edit(&p.hooks, &p.hooks.tokenResponse, answer)
+	if change := p.hooks.conduct(issue.person.Subject).TokenResponse; change != nil {
+		change(answer)
+	}
 	w.Header().Set("Pragma", "no-cache")
 	writeJSON(w, http.StatusOK, answer)
 }

@@ -28,6 +28,9 @@ func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 	}
 	claims["sub"] = person.Subject
 	edit(&p.hooks, &p.hooks.userinfo, claims)
+	if change := p.hooks.conduct(person.Subject).Userinfo; change != nil {
+		change(claims)
+	}
 	writeJSON(w, http.StatusOK, claims)
 }
 
