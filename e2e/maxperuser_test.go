@@ -3,8 +3,6 @@ package e2e
 import (
 	"testing"
 	"time"
-
-	"authsvc/session/storetest"
 )
 
 // TestMaxPerUser: of one person's sessions the newest two live, on every replica, whoever had the others in its cache.
@@ -19,7 +17,7 @@ func TestMaxPerUser(t *testing.T) {
 		answered := time.Now()
 		cookies = append(cookies, v.cookie(sessionCookie))
 		if ended := len(cookies) - 3; ended >= 0 {
-			s.soonRefused(cookies[ended])
+			check(t, s.refused(cookies[ended]))
 			t.Logf("login %d: the oldest session is refused everywhere %v after the page came", login+1, time.Since(answered).Round(time.Microsecond))
 		}
 		for range 2 { // the second time from the caches
@@ -35,10 +33,4 @@ func TestMaxPerUser(t *testing.T) {
 	if n := s.records(); n != 3 {
 		t.Errorf("%d session records for two of alice's browsers and one of bob's", n)
 	}
-}
-
-// soonRefused waits until every replica refuses the session cookie: pushes arrive a moment after the answer that caused them.
-func (s *stack) soonRefused(cookie string) {
-	s.t.Helper()
-	storetest.WaitFor(s.t, "every replica to refuse the session", func() error { return s.refused(cookie) })
 }

@@ -26,7 +26,7 @@ func TestTenTabs(t *testing.T) {
 			case "one whose session has ended":
 				v.signIn()
 				s.redis.Flush()
-				s.soonRefused(v.cookie(sessionCookie))
+				check(t, s.refused(v.cookie(sessionCookie)))
 			case "one whose cookie is a forgery":
 				v.client.Jar.SetCookies(s.address(), []*http.Cookie{{Name: sessionCookie, Value: "x"}, {Name: loginCookie, Value: "x"}})
 			}
