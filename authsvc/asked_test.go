@@ -76,6 +76,7 @@ func TestLoginURL(t *testing.T) {
 		{"URIs that disagree", trustedPeer, merge(nginxHeaders(app+"/a"), one("X-Original-Uri", "/b")), ""},
 		{"URIs that differ in case", trustedPeer, merge(nginxHeaders(app+"/a"), one("X-Forwarded-Uri", "/A")), ""},
 		{"methods that disagree", trustedPeer, merge(nginxHeaders(app+"/a"), one("X-Forwarded-Method", "POST")), ""},
+		{"X-Original-URL without a host", trustedPeer, merge(nginxHeaders("https:///a"), one("X-Forwarded-Host", "app.example.com")), ""},
 		{"repeated", trustedPeer, merge(nginxHeaders(app+"/a"), one("X-Original-Url", app+"/a")), ""},
 		{"repeated method", trustedPeer, merge(nginxHeaders(app+"/a"), one("X-Original-Method", "GET")), ""},
 		{"a list of hosts", trustedPeer, forwarded("https", "app.example.com, evil.example", "/a"), ""},

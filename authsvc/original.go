@@ -42,8 +42,8 @@ func askedOfAuth(r *http.Request, _ *sites) (asked, error) {
 
 	if original := single.get("X-Original-Url"); original != "" {
 		scheme, authority, uri, ok := splitURL(original)
-		if !ok {
-			return asked{}, fmt.Errorf("%w: X-Original-URL is not an http or https URL", errRequestUnknown)
+		if !ok || authority == "" {
+			return asked{}, fmt.Errorf("%w: X-Original-URL is not an http or https URL with a host", errRequestUnknown)
 		}
 		if uri == "" {
 			uri = "/"
