@@ -27,8 +27,8 @@ type chromium struct {
 }
 
 // newChromium starts the browser; without one the test fails. It ends with the test, which fails if any page of the browser ran into a
-// Content-Security-Policy.
-func newChromium(t *testing.T) *chromium {
+// Content-Security-Policy. More options are those of its command line.
+func newChromium(t *testing.T, more ...chromedp.ExecAllocatorOption) *chromium {
 	t.Helper()
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
@@ -41,7 +41,7 @@ func newChromium(t *testing.T) *chromium {
 	}
 	// Not the test's context: that ends before Cleanup, and would kill what can be closed. The profile is a temporary
 	// folder of chromedp's own, which waits for the browser's children before it removes that.
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
 	t.Cleanup(cancel)
 	c := &chromium{t: t}
 	c.ctx, _ = chromedp.NewContext(allocator, chromedp.WithListener(c.listen))
