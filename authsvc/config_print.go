@@ -39,7 +39,7 @@ func (c *Config) sectionNode(section, main reflect.Value, prefix string) *yaml.N
 			if content := c.sectionNode(value, inherited, k.Path+"."); len(content.Content) > 0 {
 				node.Content = append(node.Content, name, content)
 			}
-		} else if _, set := c.origins.of[k.Path]; !k.Later && (set || !inherited.IsValid() || !reflect.DeepEqual(value.Interface(), inherited.Interface())) {
+		} else if _, set := c.origins.of[k.Path]; !k.Later && (set || !inherited.IsValid() || !sameValue(value, inherited)) {
 			content := valueNode(value)
 			if k.kind == sitesType {
 				content = c.sitesNode()
@@ -53,6 +53,14 @@ func (c *Config) sectionNode(section, main reflect.Value, prefix string) *yaml.N
 		}
 	}
 	return node
+}
+
+// sameValue reports whether two values are the same: of lists and mappings, none is as good as an empty one.
+func sameValue(a, b reflect.Value) bool {
+	if (a.Kind() == reflect.Slice || a.Kind() == reflect.Map) && a.Len() == 0 && b.Len() == 0 {
+		return true
+	}
+	return reflect.DeepEqual(a.Interface(), b.Interface())
 }
 
 func (c *Config) sitesNode() *yaml.Node {
