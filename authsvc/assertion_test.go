@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -305,61 +304,4 @@ func TestAssertionWithoutRecord(t *testing.T) {
 			t.Errorf("%v", claims)
 		}
 	}
-}
-
-// FuzzAssertion renders any claims beside an assertion: all fit together, for the longest audience there is place for, and the assertion says what the headers
-// say.
-func FuzzAssertion(f *testing.F) {
-	f.Add("a", "b,c", "d\r\nX: y", 10)
-	f.Add("\u2028<>&", "\"\\", "ä\x00\x7f", 3000)
-	f.Add(strings.Repeat("x", 2000), "", "e", 1)
-	keyring, err := session.NewKeyring([][]byte{make([]byte, session.MasterKeySize)})
-	if err != nil {
-		f.Fatal(err)
-	}
-	config := DefaultConfig()
-	withAssertion(config)
-	config.Headers["X-Name"] = Header{Claim: "name", Encoding: "base64url"}
-	config.Headers["X-Some"] = Header{Claim: "groups", Encoding: "percent", Most: 3}
-	plan := planOf(config.Headers)
-	asserter, err := newAsserter(mainSite, "https://app.example.com", keyring, newKeptAssertions(1<<20), time.Now)
-	if err != nil {
-		f.Fatal(err)
-	}
-	audience := "https://" + strings.Repeat("a", maxAudience-len("https://"))
-	f.Fuzz(func(t *testing.T, one, two, three string, many int) {
-		if many < 0 || many > 5000 || !validSubject(one) || !utf8.ValidString(two+three) {
-			return
-		}
-		list := []any{one, two, three}
-		for i := range many {
-			list = append(list, fmt.Sprint(three, i))
-		}
-		s := &session.Session{Subject: one, Claims: map[string]any{"email": two, "name": three, "groups": list}}
-		id := plan.render(s, session.Tokens{})
-		size, told := 0, 0
-		for i, value := range id.values {
-			size += len(plan.headers[i].Name) + len(": \r\n") + len(value)
-			if plan.headers[i].Claim == groupsValue && value != "" {
-				told = strings.Count(value, ",") + 1
-			}
-		}
-		if id.asserted {
-			text, err := asserter.assert(s, id, audience)
-			if err != nil || text == "" {
-				t.Fatal(err)
-			}
-			size += len(text)
-			claims, err := payloadOf(text)
-			if err != nil || claims["sub"] != one || claims["aud"] != audience {
-				t.Fatalf("%v, %v", claims, err)
-			}
-			if asserted, _ := claims["groups"].([]any); len(asserted) < told {
-				t.Fatalf("%d groups in the header, and %v", told, asserted)
-			}
-		}
-		if size > maxIdentity {
-			t.Fatalf("%d bytes", size)
-		}
-	})
 }

@@ -8,8 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // onlyFile returns a fileReader that knows one file.
@@ -201,7 +204,8 @@ func TestLoadedValues(t *testing.T) {
 	}
 }
 
-// FuzzLoad reads any file with any environment.
+// FuzzLoad reads any file with any environment: it is good, and what is printed of it is as good and says the same when it is read, or each mistake is told in a line with
+// its place.
 func FuzzLoad(f *testing.F) {
 	cases, err := filepath.Glob("testdata/config/*_*.txt")
 	if err != nil || len(cases) == 0 {
@@ -221,6 +225,7 @@ func FuzzLoad(f *testing.F) {
 			if problems, _ := c.Validate(); len(problems) > 0 {
 				t.Fatalf("good, and yet %v", problems)
 			}
+			readsAsPrinted(t, c)
 			return
 		}
 		bad, ok := errors.AsType[*ConfigError](err)
@@ -236,6 +241,47 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// readsAsPrinted prints a configuration and reads that. What is masked comes from the environment where it has to be a good one; headers that were removed are not
+// printed, and are there again.
+func readsAsPrinted(t *testing.T, c *Config) {
+	t.Helper()
+	printed, again := printedYAML(t, c)
+	environ := []string{"AUTHSVC_STORE_URL=" + c.Store.URL.Reveal()}
+	var secrets []string
+	for _, secret := range c.Cookie.Secret {
+		secrets = append(secrets, secret.Reveal())
+	}
+	environ = append(environ, "AUTHSVC_COOKIE_SECRET="+strings.Join(secrets, ","))
+	c2, err := load("b.yaml", environ, onlyFile("b.yaml", printed))
+	if err != nil {
+		t.Fatalf("%v in what was printed:\n%s", err, printed)
+	}
+	text, reread := printedYAML(t, c2)
+	for _, tree := range []map[string]any{again, reread} {
+		delete(tree, "headers")
+	}
+	if !reflect.DeepEqual(again, reread) {
+		t.Fatalf("printed, read and printed again, this\n%s\nis\n%s", printed, text)
+	}
+	for name, header := range c.Headers {
+		if c2.Headers[name] != header {
+			t.Fatalf("the header %s is %+v, and was %+v", name, c2.Headers[name], header)
+		}
+	}
+}
+
+func printedYAML(t *testing.T, c *Config) (text string, tree map[string]any) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := c.WriteYAML(&out); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(out.Bytes(), &tree); err != nil {
+		t.Fatalf("%v in\n%s", err, out.String())
+	}
+	return out.String(), tree
 }
 
 // FuzzLoadHidesSecrets puts any secret into every place for one.

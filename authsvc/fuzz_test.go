@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -14,6 +16,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,6 +44,7 @@ func FuzzCookie(f *testing.F) {
 	for _, seed := range []string{
 		"", "authsvc=", "authsvc=junk", "authsvc=" + good.Reveal(), "authsvc=" + other.Reveal(), `authsvc="` + other.Reveal() + `"`, "authsvc=" + other.Reveal()[:50],
 		";;=;authsvc", "authsvc_login=" + good.Reveal(), "a=b; authsvc=%00\x00", "authsvc=" + ring.NewToken(session.PurposeLogin, mainSite).Reveal(), strings.Repeat("a=b;", 100),
+		"authsvc=%s%n", "authsvc=a\r\nFLUSHALL", "authsvc=a,b", "authsvc=x y", "authsvc_0=a; authsvc_99999999=b", "authsvc=" + good.Reveal() + "; authsvc=" + other.Reveal(),
 	} {
 		f.Add(seed)
 	}
@@ -74,16 +78,19 @@ func FuzzCookie(f *testing.F) {
 	})
 }
 
-// FuzzState opens any state: what opens is what seal made, and has one spelling. The seeds are good states; whatever a change leaves
-// open must still say what they said.
+// FuzzState opens any state: what opens is what seal made, and has one spelling. And it seals any address: the state stays short, opens again, and keeps
+// the address or what shorten leaves of it. The seeds are good states; whatever a change leaves open must still say what they said.
 func FuzzState(f *testing.F) {
 	ring := fuzzKeyring(f)
 	state, _ := attempt{Expires: time.Unix(1<<31, 0), ReturnTo: "/a", Browser: session.ID{1}}.seal(ring, mainSite)
 	foreign, _ := attempt{Expires: time.Unix(1<<31, 0), ReturnTo: "/a", Browser: session.ID{1}}.seal(ring, "other")
 	for _, seed := range []string{"", "A", state, foreign, state[:len(state)-1], state + "\n", state[:9] + "\r\n" + state[9:], state + "=", strings.Repeat("A", maxState+1)} {
-		f.Add(seed)
+		f.Add(seed, "/", 1, []byte("former"))
 	}
-	f.Fuzz(func(t *testing.T, text string) {
+	for _, seed := range []string{"/", "/a?b=c#d", "https://app.example.com/" + strings.Repeat("a", 3000), "https://app.example.com?" + strings.Repeat("ä", 2000), "/\x00\xff"} {
+		f.Add("", seed, 1, []byte("former"))
+	}
+	f.Fuzz(func(t *testing.T, text, returnTo string, restarts int, former []byte) {
 		a, err := openAttempt(ring, mainSite, text)
 		raw, _ := base64.RawURLEncoding.DecodeString(text)
 		switch {
@@ -94,52 +101,47 @@ func FuzzState(f *testing.F) {
 		case err != nil && !errors.Is(err, errState):
 			t.Fatalf("%v", err)
 		}
+		sealsAndOpens(t, ring, returnTo, restarts, former)
 	})
 }
 
-// FuzzAttempt seals any address: state stays short, opens again, and keeps the address or what shorten leaves of it.
-func FuzzAttempt(f *testing.F) {
-	ring := fuzzKeyring(f)
-	for _, seed := range []string{"/", "/a?b=c#d", "https://app.example.com/" + strings.Repeat("a", 3000), "https://app.example.com?" + strings.Repeat("ä", 2000), "/\x00\xff"} {
-		f.Add(seed, 1, []byte("former"))
+func sealsAndOpens(t *testing.T, ring *session.Keyring, returnTo string, restarts int, former []byte) {
+	t.Helper()
+	before := attempt{Expires: time.Unix(1<<31, 0), Restarts: restarts, ReturnTo: returnTo, Browser: session.ID{1}}
+	copy(before.Former[:], former)
+	state, shortened := before.seal(ring, mainSite)
+	if len(state) >= maxState {
+		t.Fatalf("%d bytes of state", len(state))
 	}
-	f.Fuzz(func(t *testing.T, returnTo string, restarts int, former []byte) {
-		before := attempt{Expires: time.Unix(1<<31, 0), Restarts: restarts, ReturnTo: returnTo, Browser: session.ID{1}}
-		copy(before.Former[:], former)
-		state, shortened := before.seal(ring, mainSite)
-		if len(state) >= maxState {
-			t.Fatalf("%d bytes of state", len(state))
-		}
-		after, err := openAttempt(ring, mainSite, state)
-		if err != nil {
-			t.Fatalf("it does not open: %v", err)
-		}
-		if !after.Expires.Equal(before.Expires) || after.Restarts != restarts || after.Former != before.Former || after.Browser != before.Browser {
-			t.Fatalf("%+v became %+v", before, after)
-		}
-		if !shortened && after.ReturnTo != returnTo {
-			t.Fatalf("%q became %q", returnTo, after.ReturnTo)
-		}
-		if shortened && len(after.ReturnTo) >= len(returnTo) && after.ReturnTo != "/" {
-			t.Fatalf("%q was shortened to %q", returnTo, after.ReturnTo)
-		}
-		if len(returnTo) < 1000 && shortened {
-			t.Fatalf("%d bytes of address were shortened", len(returnTo))
-		}
-	})
+	after, err := openAttempt(ring, mainSite, state)
+	if err != nil {
+		t.Fatalf("it does not open: %v", err)
+	}
+	if !after.Expires.Equal(before.Expires) || after.Restarts != restarts || after.Former != before.Former || after.Browser != before.Browser {
+		t.Fatalf("%+v became %+v", before, after)
+	}
+	if !shortened && after.ReturnTo != returnTo {
+		t.Fatalf("%q became %q", returnTo, after.ReturnTo)
+	}
+	if shortened && len(after.ReturnTo) >= len(returnTo) && after.ReturnTo != "/" {
+		t.Fatalf("%q was shortened to %q", returnTo, after.ReturnTo)
+	}
+	if len(returnTo) < 1000 && shortened {
+		t.Fatalf("%d bytes of address were shortened", len(returnTo))
+	}
 }
 
-// FuzzAsked reads any headers: what is told to have been asked agrees with each of them, and is an address that a browser could
-// have asked for.
+// FuzzAsked reads any headers of /auth and of /forward: what is told to have been asked agrees with each of them, and is an address that a browser could
+// have asked for. Where the browser is stands in the headers as told, whatever a stranger wrote before that.
 func FuzzAsked(f *testing.F) {
-	f.Add("https://app.example.com/a?b", "", "", "", "GET", "app.example.com")
-	f.Add("", "https", "app.example.com:8443", "/a//b%2f", "POST", "x")
-	f.Add("http://[::1]:80", "http", "[::1]", "/", "M-SEARCH", "")
-	f.Add("", "https", "a@b", "?", "GET", "b")
-	f.Add("", "ftp", "a", "b", "GET", "")
-	f.Add("https://a\\b/", "ftp", "a", ".b/", "", "a")
-	f.Add("", "https", "", "/a", "GET", "")
-	f.Fuzz(func(t *testing.T, original, proto, host, uri, method, ownHost string) {
+	f.Add("https://app.example.com/a?b", "", "", "", "GET", "app.example.com", "")
+	f.Add("", "https", "app.example.com:8443", "/a//b%2f", "POST", "x", "203.0.113.7")
+	f.Add("http://[::1]:80", "http", "[::1]", "/", "M-SEARCH", "", "203.0.113.7, 10.0.0.2")
+	f.Add("", "https", "a@b", "?", "GET", "b", "2001:db8::1, [::1]:80")
+	f.Add("", "ftp", "a", "b", "GET", "", "10.0.0.1,,10.0.0.2")
+	f.Add("https://a\\b/", "ftp", "a", ".b/", "", "a", "unknown, 10.0.0.2")
+	f.Add("", "https", "", "/a", "GET", "", "::ffff:203.0.113.7")
+	f.Fuzz(func(t *testing.T, original, proto, host, uri, method, ownHost, forwardedFor string) {
 		r := httptest.NewRequest(http.MethodGet, "/auth", nil)
 		r.Host = ownHost
 		for name, value := range map[string]string{"X-Original-Url": original, "X-Forwarded-Proto": proto, "X-Forwarded-Host": host, "X-Original-Uri": uri, "X-Original-Method": method} {
@@ -147,6 +149,8 @@ func FuzzAsked(f *testing.F) {
 				r.Header[name] = []string{value}
 			}
 		}
+		comesFromWhereItIsTold(t, r, forwardedFor)
+		forwardAgrees(t, proto, host, uri, method)
 		a, err := askedOfAuth(r, nil)
 		if err != nil {
 			if !errors.Is(err, errRequestUnknown) {
@@ -174,6 +178,52 @@ func FuzzAsked(f *testing.F) {
 			t.Fatalf("%+v disagrees with %q, %q, %q", a, uri, proto, method)
 		}
 	})
+}
+
+var gatewayNetworks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+func comesFromWhereItIsTold(t *testing.T, r *http.Request, forwardedFor string) {
+	t.Helper()
+	r.RemoteAddr = "10.1.2.3:4567"
+	at := func(forwardedFor string) string {
+		r.Header["X-Forwarded-For"] = []string{forwardedFor}
+		return browserAddress(gatewayNetworks, r)
+	}
+	found := at(forwardedFor)
+	if found == "" {
+		return
+	}
+	address, err := netip.ParseAddr(found)
+	if err != nil || address.String() != found || address.Zone() != "" || address.Is4In6() {
+		t.Fatalf("%q gives %q", forwardedFor, found)
+	}
+	if slices.ContainsFunc(gatewayNetworks, func(network netip.Prefix) bool { return network.Contains(address) }) {
+		return // only proxies are named: the first of them counts
+	}
+	for _, forged := range []string{"198.51.100.1", "unknown", "10.0.0.9", "a, b"} {
+		if again := at(forged + ", " + forwardedFor); again != found {
+			t.Fatalf("%q gives %q, and with %q before it %q", forwardedFor, found, forged, again)
+		}
+	}
+}
+
+func forwardAgrees(t *testing.T, proto, host, uri, method string) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/forward", nil)
+	for name, value := range map[string]string{"X-Forwarded-Proto": proto, "X-Forwarded-Host": host, "X-Forwarded-Uri": uri, "X-Forwarded-Method": method} {
+		r.Header[name] = []string{value}
+	}
+	a, err := askedOfForward(r, nil)
+	if err != nil && !errors.Is(err, errRequestUnknown) {
+		t.Fatal(err)
+	}
+	if a.URI == "" {
+		return
+	}
+	at, err := parseHostPort(a.Scheme, host)
+	if a.URI != uri || a.Method != method || a.Scheme != "http" && a.Scheme != "https" || err != nil || !strings.HasPrefix(a.Host, at.host) {
+		t.Fatalf("%q, %q, %q, %q are read as %+v", proto, host, uri, method, a)
+	}
 }
 
 // FuzzEnvoyPath asks /envoy/ with whatever request line net/http can read: a verdict, and a login that ends at exactly what was asked,
@@ -236,10 +286,13 @@ func FuzzEnvoyPath(f *testing.F) {
 	})
 }
 
-// FuzzNarrowing decides for somebody in no group and without an address: any query that names a restriction refuses them,
-// and any that does not lets them pass.
-func FuzzNarrowing(f *testing.F) {
-	for _, seed := range []string{"", "a=b", "allowed_groups=x", "allowed_groups=", "%61llowed_emails=", "rule", "a=b&allowed_email_domains=*", "ALLOWED", "%zz", "a;b", "=allowed", "a=allowed_groups"} {
+// FuzzQuery reads any query. Of /auth it decides for somebody in no group and without an address: any query that names a restriction refuses them, and any that
+// does not lets them pass. Of /start it agrees with net/url on the first parameter, wherever that can read the query.
+func FuzzQuery(f *testing.F) {
+	for _, seed := range []string{
+		"", "a=b", "allowed_groups=x", "allowed_groups=", "%61llowed_emails=", "rule", "a=b&allowed_email_domains=*", "ALLOWED", "%zz", "a;b", "=allowed", "a=allowed_groups",
+		"rd", "rd=", "rd=/a", "x=y&rd=%2Fa%3Fb%26c&rd=no", "rd=a+b", "rd=%", "RD=a", "&&rd=a=b", "rd=/a;b", "rd=/a?x=1&rd=https://evil.com",
+	} {
 		f.Add(seed)
 	}
 	anybody, _ := compileRules(nil, []string{"groups"})
@@ -260,15 +313,6 @@ func FuzzNarrowing(f *testing.F) {
 		if want := !restricts && readable; (d.Outcome == Allow) != want || d.Outcome != Allow && d.Outcome != Deny {
 			t.Fatalf("%q: %v, %s", query, d.Outcome, d.Reason)
 		}
-	})
-}
-
-// FuzzFirstParameter agrees with net/url wherever that can read the query.
-func FuzzFirstParameter(f *testing.F) {
-	for _, seed := range []string{"", "rd", "rd=", "rd=/a", "x=y&rd=%2Fa%3Fb%26c&rd=no", "rd=a+b", "rd=%", "RD=a", "&&rd=a=b", "rd=/a;b"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, query string) {
 		got, err := firstParameter(query, "rd")
 		if values, parseErr := url.ParseQuery(query); parseErr == nil && !strings.Contains(query, "%72") && !strings.Contains(query, "%64") {
 			if want := values.Get("rd"); err != nil || got != want {
@@ -355,44 +399,92 @@ func sameClaims(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// FuzzKeys parses any key set: what comes out can only verify, and is strong.
-func FuzzKeys(f *testing.F) {
+// FuzzProviderAnswer reads any answer of the provider, as tokens, as keys and as its metadata: tokens come with a life that is bounded, keys can only verify and are
+// strong, and every endpoint is one that we may ask.
+func FuzzProviderAnswer(f *testing.F) {
 	for _, seed := range []string{
 		`{"keys":[]}`, `{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`, `{"keys":[null,5,{}]}`, `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
 		`{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`,
 		`{"keys":[{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
+		`{"issuer":"https://id.example.com","authorization_endpoint":"https://id.example.com/a","token_endpoint":"https://id.example.com/t","jwks_uri":"https://id.example.com/k"}`,
+		`{"issuer":"https://id.example.com","authorization_endpoint":"https://id.example.com/a","token_endpoint":"http://169.254.169.254/","jwks_uri":"file:///etc/passwd"}`,
+		`{"access_token":"a","token_type":"Bearer","expires_in":300,"id_token":"i","refresh_token":"r"}`, `{"access_token":"a","token_type":"bearer","expires_in":"1e9"}`,
+		`{"error":"invalid_grant"}`, "access_token=a&token_type=bearer&expires_in=3600", "access_token=a&access_token=b&token_type=bearer", "", "null", "[]", "%", `{"expires_in":1e400}`,
 	} {
-		f.Add([]byte(seed))
+		f.Add([]byte(seed), "application/json")
+		f.Add([]byte(seed), "application/x-www-form-urlencoded")
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		keys, err := parseKeys(body)
-		if (err == nil) != (len(keys) > 0) || len(keys) > 100 {
-			t.Fatalf("%d keys, %v", len(keys), err)
+	f.Fuzz(func(t *testing.T, body []byte, mediaType string) {
+		tokensAreSound(t, body, mediaType)
+		keysAreSound(t, body)
+		var d discoveryDocument
+		p := &provider{issuer: "https://id.example.com"}
+		if json.Unmarshal(body, &d) != nil || p.checkEndpoints(&d) != nil {
+			return
 		}
-		for _, key := range keys {
-			if !key.IsPublic() || !key.Valid() || key.Use != "" && key.Use != "sig" {
-				t.Fatalf("%+v", key)
-			}
-			set := &keySet{algorithms: []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.EdDSA}}
-			set.keys.Store(&keys)
-			if _, err := set.VerifySignature(t.Context(), "eyJhbGciOiJIUzI1NiJ9.e30.AAAA"); err == nil {
-				t.Fatal("a token with a shared secret is good")
+		for _, address := range []string{d.Authorization, d.Token, d.JWKS, d.Userinfo, d.EndSession, d.Revocation, d.Pushed} {
+			u, err := url.Parse(address)
+			if err != nil || address != "" && u.Scheme != "https" && !(u.Scheme == "http" && isLoopbackHost(lowerASCII(u.Hostname()))) {
+				t.Fatalf("%q is an endpoint", address)
 			}
 		}
 	})
 }
 
-// FuzzIdentity renders any claim: no value can end its header or begin another, and all fit.
+func tokensAreSound(t *testing.T, body []byte, mediaType string) {
+	t.Helper()
+	began := time.Unix(1700000000, 0)
+	tokens, err := readTokens(&clientAnswer{status: http.StatusOK, mediaType: mediaType, body: body}, began)
+	switch {
+	case err != nil && tokens != (session.Tokens{}):
+		t.Fatalf("%q gives an error and tokens", body)
+	case err != nil && !errors.Is(err, errProviderAnswer):
+		t.Fatalf("%q: %v", body, err)
+	case err == nil && (tokens.AccessToken == "" || !tokens.Expiry.IsZero() && (tokens.Expiry.Before(began) || tokens.Expiry.After(began.Add(maxTokenLife)))):
+		t.Fatalf("%q gives %d bytes until %v", body, len(tokens.AccessToken), tokens.Expiry)
+	}
+}
+
+func keysAreSound(t *testing.T, body []byte) {
+	t.Helper()
+	keys, err := parseKeys(body)
+	if (err == nil) != (len(keys) > 0) || len(keys) > 100 {
+		t.Fatalf("%d keys, %v", len(keys), err)
+	}
+	for _, key := range keys {
+		if !key.IsPublic() || !key.Valid() || key.Use != "" && key.Use != "sig" {
+			t.Fatalf("%+v", key)
+		}
+		set := &keySet{algorithms: []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.EdDSA}}
+		set.keys.Store(&keys)
+		if _, err := set.VerifySignature(t.Context(), "eyJhbGciOiJIUzI1NiJ9.e30.AAAA"); err == nil {
+			t.Fatal("a token with a shared secret is good")
+		}
+	}
+}
+
+// FuzzIdentity renders any claims, in headers alone and beside an assertion: no value can end its header or begin another, all fit, beside an assertion for the
+// longest audience there is place for, and the assertion says what the headers say.
 func FuzzIdentity(f *testing.F) {
 	f.Add("a", "b,c", "d\r\nX: y", 10)
 	f.Add("", " ", "ä\x00", 5000)
+	f.Add("\u2028<>&", "\"\\", "ä\x00\x7f", 3000)
+	f.Add(strings.Repeat("x", 2000), "", "e", 1)
+	config := DefaultConfig()
+	withAssertion(config)
+	config.Headers["X-Name"] = Header{Claim: "name", Encoding: "base64url"}
+	config.Headers["X-Some"] = Header{Claim: "groups", Encoding: "percent", Most: 3}
+	asserter, err := newAsserter(mainSite, "https://app.example.com", fuzzKeyring(f), newKeptAssertions(1<<20), time.Now)
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, one, two, three string, many int) {
-		if many < 0 || many > 10_000 {
+		if many < 0 || many > 5000 {
 			return
 		}
 		list := []any{one, two, three}
-		for range many {
-			list = append(list, one+"x")
+		for i := range many {
+			list = append(list, fmt.Sprint(one, i))
 		}
 		s := &session.Session{Subject: one, Claims: map[string]any{"email": two, "name": three, "groups": list}}
 		headers := map[string]Header{
@@ -411,17 +503,59 @@ func FuzzIdentity(f *testing.F) {
 		if len(values) != len(plan.headers) || size > maxIdentity {
 			t.Fatalf("%d values of %d bytes", len(values), size)
 		}
+		if validSubject(one) && utf8.ValidString(two+three) {
+			fitsBesideAssertion(t, planOf(config.Headers), asserter, s)
+		}
 	})
 }
 
-// FuzzBearer reads any Authorization headers: what comes out is one token of the form that RFC 6750 says, as it was sent.
+func fitsBesideAssertion(t *testing.T, plan *identityPlan, asserter *asserter, s *session.Session) {
+	t.Helper()
+	audience := "https://" + strings.Repeat("a", maxAudience-len("https://"))
+	id := plan.render(s, session.Tokens{})
+	size, told := 0, 0
+	for i, value := range id.values {
+		size += len(plan.headers[i].Name) + len(": \r\n") + len(value)
+		if plan.headers[i].Claim == groupsValue && value != "" {
+			told = strings.Count(value, ",") + 1
+		}
+	}
+	if id.asserted {
+		text, err := asserter.assert(s, id, audience)
+		if err != nil || text == "" {
+			t.Fatal(err)
+		}
+		size += len(text)
+		claims, err := payloadOf(text)
+		if err != nil || claims["sub"] != s.Subject || claims["aud"] != audience {
+			t.Fatalf("%v, %v", claims, err)
+		}
+		if asserted, _ := claims["groups"].([]any); len(asserted) < told {
+			t.Fatalf("%d groups in the header, and %v", told, asserted)
+		}
+	}
+	if size > maxIdentity {
+		t.Fatalf("%d bytes", size)
+	}
+}
+
+// FuzzBearer reads any Authorization headers: what comes out is one token of the form that RFC 6750 says, as it was sent. And it reads the claims of any token that
+// an issuer signed or told of: who passes has a subject, an end and an audience.
 func FuzzBearer(f *testing.F) {
 	for _, seed := range []string{"Bearer abc", "bearer  a.b-c_~+/==", "Bearer", "Bearer a b", "Basic YTpi", "Bearer\ta", "Bearer a,Bearer b", "Bearer =", "BEARER eyJ.eyJ.x"} {
-		f.Add(seed, "")
+		f.Add(seed, "", []byte("{}"), true)
 	}
-	f.Add("Bearer a", "Bearer a")
+	f.Add("Bearer a", "Bearer a", []byte("[]"), false)
+	for _, seed := range []string{
+		`{"aud":"api","sub":"a","exp":1800000300,"iat":1800000000}`, `{"aud":["x","api"],"client_id":"a","exp":1800000300}`, `{"azp":"api","sub":"a"}`,
+		`{"aud":"api","sub":"a","exp":1e300}`, `{"aud":{"api":1},"sub":5}`, `{"aud":"api","sub":"a","nbf":null}`, `[]`, `{}`,
+	} {
+		f.Add("Bearer a", "", []byte(seed), true)
+	}
+	now := time.Unix(1_800_000_000, 0)
+	issuer := &bearerIssuer{provider: &provider{issuer: "https://id.example.com", now: func() time.Time { return now }}, audiences: []string{"api"}}
 	form := regexp.MustCompile(`^(?i:bearer) +([A-Za-z0-9._~+/-]+=*)$`)
-	f.Fuzz(func(t *testing.T, first, second string) {
+	f.Fuzz(func(t *testing.T, first, second string, payload []byte, certain bool) {
 		header := http.Header{"Authorization": {first}}
 		if second != "" {
 			header.Add("Authorization", second)
@@ -444,20 +578,6 @@ func FuzzBearer(f *testing.F) {
 		if len(description) > maxDescription || strings.ContainsAny(description, `"\`) || strings.ContainsFunc(description, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Fatalf("%q", challenge)
 		}
-	})
-}
-
-// FuzzAccessToken reads the claims of any token that an issuer signed or told of: who passes has a subject, an end and an audience.
-func FuzzAccessToken(f *testing.F) {
-	for _, seed := range []string{
-		`{"aud":"api","sub":"a","exp":1800000300,"iat":1800000000}`, `{"aud":["x","api"],"client_id":"a","exp":1800000300}`, `{"azp":"api","sub":"a"}`,
-		`{"aud":"api","sub":"a","exp":1e300}`, `{"aud":{"api":1},"sub":5}`, `{"aud":"api","sub":"a","nbf":null}`, `[]`, `{}`,
-	} {
-		f.Add([]byte(seed), true)
-	}
-	now := time.Unix(1_800_000_000, 0)
-	issuer := &bearerIssuer{provider: &provider{issuer: "https://id.example.com", now: func() time.Time { return now }}, audiences: []string{"api"}}
-	f.Fuzz(func(t *testing.T, payload []byte, certain bool) {
 		claims, err := decodeClaims(payload)
 		if err != nil || claims == nil || otherKind(claims, certain) != "" {
 			return

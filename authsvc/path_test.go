@@ -3,6 +3,7 @@ package authsvc
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -138,13 +139,22 @@ func TestNormalPath(t *testing.T) {
 	}
 }
 
-// FuzzNormalPath holds the grammar to what it is for: whoever decodes and cleans what was accepted, once, twice or not at all, comes to the same path;
-// and how a path is spelt changes nothing.
-func FuzzNormalPath(f *testing.F) {
+// FuzzPath holds the grammar to what it is for: whoever decodes and cleans what was accepted, once, twice or not at all, comes to the same path;
+// and how a path is spelt changes nothing. Entries of paths say the same of it as regular expressions.
+func FuzzPath(f *testing.F) {
 	for _, seed := range []string{"/", "/a/b", "/a%2Fb", "/%2e%2e/x", "/a;b", "/gr%C3%BC%C3%9Fe", "/100%25", "/%2525", "/a//b", "/.%20/", "/%EF%BC%8F", "/%c0%af", "/a?b#c"} {
-		f.Add(seed)
+		f.Add("/**", seed)
 	}
-	f.Fuzz(func(t *testing.T, target string) {
+	for _, seed := range vectors(f) {
+		f.Add("/a/**", seed.raw)
+	}
+	for _, entry := range []string{"/", "/**", "/a", "/a/**", "/a/*", "/a/*/b", "/*.png", "/a*b*c/**", "/a/", "/*/**", "/**/a", "/a**", "a", "/a//b", "/%61", "/ü*"} {
+		f.Add(entry, "/a/b.png")
+		f.Add(entry, "/a")
+		f.Add(entry, "/")
+	}
+	f.Fuzz(func(t *testing.T, entry, target string) {
+		entryMatches(t, entry, target)
 		path, ok := normalPath(target)
 		decoded, err := url.PathUnescape(cutAny(target, "?"))
 		if ok {
@@ -173,6 +183,30 @@ func FuzzNormalPath(f *testing.F) {
 			}
 		}
 	})
+}
+
+func entryMatches(t *testing.T, entry, target string) {
+	t.Helper()
+	rule, err := parsePathRule(entry)
+	path, ok := normalPath(target)
+	if err != nil || !ok {
+		return
+	}
+	text, rest := strings.CutSuffix(entry, "/**")
+	pattern := regexp.QuoteMeta(text)
+	pattern = regexp.MustCompile(`(^|/)((?:\\\*)+)(/|$)`).ReplaceAllString(pattern, "$1[^/]+$3")
+	pattern = regexp.MustCompile(`(^|/)((?:\\\*)+)(/|$)`).ReplaceAllString(pattern, "$1[^/]+$3") // neighbours share a slash
+	pattern = strings.ReplaceAll(pattern, `\*`, "[^/]*")
+	if rest {
+		pattern += "(/.*)?"
+	}
+	want := regexp.MustCompile("(?s)^" + pattern + "$").MatchString(path)
+	if got := rule.matches(path); got != want {
+		t.Fatalf("%q and %q: %t, want %t", entry, path, got, want)
+	}
+	if again, err := parsePathRule(entry); err != nil || !rule.covers(again) {
+		t.Fatalf("%q does not cover itself", entry)
+	}
 }
 
 const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"

@@ -6,10 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
-	"time"
 
 	"authsvc/authsvc/idptest"
-	"authsvc/session"
 )
 
 // TestTokenAnswersOfOtherForms has the token endpoint answer as providers do that are older than the standard, or looser.
@@ -144,26 +142,4 @@ func TestRefusals(t *testing.T) {
 	if isFinal(errors.New("invalid_grant")) {
 		t.Error("a text is taken for what the provider said")
 	}
-}
-
-func FuzzTokenAnswer(f *testing.F) {
-	for _, body := range []string{
-		`{"access_token":"a","token_type":"Bearer","expires_in":300,"id_token":"i","refresh_token":"r"}`, `{"access_token":"a","token_type":"bearer","expires_in":"1e9"}`,
-		`{"error":"invalid_grant"}`, "access_token=a&token_type=bearer&expires_in=3600", "access_token=a&access_token=b&token_type=bearer", "", "null", "[]", "%", `{"expires_in":1e400}`,
-	} {
-		f.Add(body, "application/json")
-		f.Add(body, "application/x-www-form-urlencoded")
-	}
-	began := time.Unix(1700000000, 0)
-	f.Fuzz(func(t *testing.T, body, mediaType string) {
-		tokens, err := readTokens(&clientAnswer{status: http.StatusOK, mediaType: mediaType, body: []byte(body)}, began)
-		switch {
-		case err != nil && tokens != (session.Tokens{}):
-			t.Fatalf("%q gives an error and tokens", body)
-		case err != nil && !errors.Is(err, errProviderAnswer):
-			t.Fatalf("%q: %v", body, err)
-		case err == nil && (tokens.AccessToken == "" || !tokens.Expiry.IsZero() && (tokens.Expiry.Before(began) || tokens.Expiry.After(began.Add(maxTokenLife)))):
-			t.Fatalf("%q gives %d bytes until %v", body, len(tokens.AccessToken), tokens.Expiry)
-		}
-	})
 }

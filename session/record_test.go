@@ -142,13 +142,20 @@ func TestHeaderIsSealed(t *testing.T) {
 	}
 }
 
+// FuzzDecodeRecord reads what may stand in the store, a record or a lease, of this release, another one or none: what is taken would be written as it
+// was read.
 func FuzzDecodeRecord(f *testing.F) {
 	r := sample()
 	f.Add(r.ID[:], r.Encode(PartIdentity), r.Encode(PartTokens))
 	f.Add(r.ID[:], []byte{2}, []byte{})
 	f.Add(r.ID[:], append([]byte{2}, r.Encode(PartIdentity)[1:]...), []byte{})
 	f.Add([]byte{}, []byte{}, []byte(nil))
+	f.Add([]byte{}, lease{state: leaseHeld, ends: time.UnixMilli(1)}.encode(), []byte{})
+	f.Add([]byte{}, bytes.Repeat([]byte{0xff}, 17), bytes.Repeat([]byte{'h'}, 18))
 	f.Fuzz(func(t *testing.T, name, identity, tokens []byte) {
+		if l, err := decodeLease(identity); err == nil && !bytes.Equal(l.encode(), identity) || err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%x reads as %+v, %v", identity, l, err)
+		}
 		var id ID
 		copy(id[:], name)
 		got, err := DecodeRecord(id, identity, tokens)

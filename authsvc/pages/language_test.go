@@ -103,14 +103,3 @@ func TestChoose(t *testing.T) {
 		}
 	}
 }
-
-func FuzzChoose(f *testing.F) {
-	for _, seed := range []string{"", "de", "de-CH;q=0.5, *;q=0.1", "x-y-z", "a-b-c-d-e", ";q=", "zh-Hant-TW-u-co-pinyin"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, header string) {
-		if c := choose([]string{header}); !slices.Contains(catalogues, c) {
-			t.Errorf("choose(%q) = %v", header, c)
-		}
-	})
-}
