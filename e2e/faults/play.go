@@ -45,6 +45,10 @@ func (s *scene) run(ctx context.Context, out *result) error {
 		return err
 	}
 	cookies := s.cookies()
+	for session := range cookies {
+		person, _, _ := strings.Cut(session, "#")
+		s.history.Add(history.Operation{Kind: history.Known, Session: session, Person: person, Sent: time.Now(), Answered: time.Now()})
+	}
 	load := s.startLoad(ctx, s.history)
 	s.during(ctx, calm)
 	err = try(func() error { return s.row.fault(ctx, s) })

@@ -80,7 +80,7 @@ func Check(operations []Operation, p Promises) Report {
 			r.logins(o, p)
 		case Logout:
 			r.logouts(o, p)
-		default:
+		case Verdict:
 			late = append(late, o.Answered.Sub(o.Due))
 			r.verdict(o, lives[o.Session], p)
 		}
@@ -110,7 +110,7 @@ func livesOf(operations []Operation) map[string]*life {
 			lives[o.Session] = l
 		}
 		switch {
-		case o.Kind == Login && o.acknowledged():
+		case o.Kind == Known || o.Kind == Login && o.acknowledged():
 			l.begun, l.acknowledged = o.Answered, true
 		case o.Kind == Logout:
 			if l.ending.IsZero() || o.Sent.Before(l.ending) {
@@ -203,7 +203,11 @@ func (r *Report) failed(o Operation, p Promises) {
 			return
 		}
 	}
-	r.violate(CheckHealthy, "%s %s answered %d (%s) %s", o.Replica, o.Kind, o.Status, o.Failure, p.when(o))
+	failure := ""
+	if o.Failure != "" {
+		failure = " (" + o.Failure + ")"
+	}
+	r.violate(CheckHealthy, "%s: a %s was answered %d%s %s", o.Replica, o.Kind, o.Status, failure, p.when(o))
 }
 
 // when tells how an operation lies to the faults.

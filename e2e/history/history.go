@@ -19,10 +19,12 @@ const (
 	Login
 	// Logout ends a session, by the person or by the provider. It is acknowledged by a status below 400.
 	Logout
+	// Known is no request: the session lived already when the history began.
+	Known
 )
 
 // String returns the kind's name in reports.
-func (k Kind) String() string { return [...]string{"verdict", "login", "logout"}[k] }
+func (k Kind) String() string { return [...]string{"verdict", "login", "logout", "known"}[k] }
 
 // Operation is one request and its answer.
 type Operation struct {
