@@ -25,7 +25,7 @@ var redisFaults = []row{
 		},
 	},
 	{
-		id: "F3", name: "Redis stands still for 3 s (SIGSTOP)", on: []topology{standalone}, class: "Redis stands still",
+		id: "F3", name: "Redis stands still for 3 s (SIGSTOP)", on: everywhere, class: "Redis stands still",
 		bound: "503 within 150 ms; then 200", shows: []int{unavailable},
 		fault: func(ctx context.Context, s *scene) error {
 			redis := s.store.master()
