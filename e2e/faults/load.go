@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -105,8 +108,8 @@ func (l *load) change(ctx context.Context, i int) {
 	}
 }
 
-// sweep asks once about every session that lives.
-func (s *stage) sweep(ctx context.Context, h *history.History) {
+// sweep asks about every session that lives. Whoever is told that nobody knows asks again, for a while: how soon all is well is not what a sweep is for.
+func (s *stage) sweep(ctx context.Context, h *history.History) error {
 	next := make(chan shown, len(s.people))
 	for _, v := range s.people {
 		if show, in := v.shown(); in {
@@ -115,14 +118,21 @@ func (s *stage) sweep(ctx context.Context, h *history.History) {
 	}
 	close(next)
 	var all sync.WaitGroup
-	for i := range 4 {
+	errs := make([]error, 4)
+	for i := range errs {
 		all.Go(func() {
+			at := i
 			for show := range next {
-				if ctx.Err() == nil {
-					s.ask(ctx, show, s.Replicas[i%len(s.Replicas)], time.Now(), h)
-				}
+				at++
+				errs[i] = cmp.Or(errs[i], rig.WaitFor(ctx, s.patiently(settle), func(ctx context.Context) error {
+					if status := s.ask(ctx, show, s.Replicas[at%len(s.Replicas)], time.Now(), h); status == 0 || status >= 500 {
+						return fmt.Errorf("the sweep in the end: still %d", status)
+					}
+					return nil
+				}))
 			}
 		})
 	}
 	all.Wait()
+	return errors.Join(errs...)
 }

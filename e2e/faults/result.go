@@ -35,7 +35,10 @@ type result struct {
 	Fault   float64  `json:"fault_seconds"`
 	Healed  float64  `json:"healed_seconds"` // after the end of the fault, the last 503
 	Seconds float64  `json:"seconds"`
+	Excused int      `json:"excused"` // answers that were late while the machine was too busy
 	Notes   []string `json:"notes,omitempty"`
+
+	inconclusive bool // the machine was too busy for too long
 
 	Failures []string `json:"failures,omitempty"`
 }
@@ -78,6 +81,9 @@ func (r *result) seen() string {
 	}
 	if r.LostByStore > 0 {
 		parts = append(parts, fmt.Sprintf("%d gone in Redis", r.LostByStore))
+	}
+	if r.Excused > 0 {
+		parts = append(parts, fmt.Sprintf("%d excused: the machine was too busy", r.Excused))
 	}
 	return strings.Join(append(parts, r.Notes...), ", ")
 }

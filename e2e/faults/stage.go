@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"authsvc/e2e/history"
 	"authsvc/e2e/rig"
 )
 
@@ -23,6 +24,7 @@ type stage struct {
 	toStore    []*proxy // in front of Redis, one for each replica, in their order; standalone alone has them
 	toProvider *proxy   // in front of the provider, for all replicas
 	people     []*visitor
+	pulse      rig.Pulse
 	own        special
 	say        func(format string, args ...any)
 }
@@ -49,6 +51,10 @@ func (s *stage) raise(ctx context.Context) (err error) {
 	if err := s.Prepare(); err != nil {
 		return err
 	}
+	if err := s.StartRedis(ctx); err != nil { // of nobody else: it tells how busy the machine is
+		return err
+	}
+	s.feelPulse(ctx)
 	if s.store, err = startStore(s.topology, own.redis...); err != nil {
 		return err
 	}
@@ -86,7 +92,16 @@ func (s *stage) raise(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return s.signInAll(ctx)
+	if err := s.signInAll(ctx); err != nil {
+		return err
+	}
+	// Every replica has everybody in its cache, so that its memory is what it will be.
+	for range s.Replicas {
+		if err := s.sweep(ctx, &history.History{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *stage) startProxy(name, upstream string) (*proxy, error) {
@@ -108,6 +123,19 @@ func (s *stage) throughProxy(i int) []string {
 	}
 	u.Host = s.toStore[i].address()
 	return []string{"AUTHSVC_STORE_URL=" + u.String()}
+}
+
+// feelPulse begins to watch how busy the machine is.
+func (s *stage) feelPulse(ctx context.Context) {
+	s.pulse.Limit = busyPing
+	ctx, rest := context.WithCancel(ctx)
+	var feeling sync.WaitGroup
+	feeling.Go(func() { s.pulse.Feel(ctx, s.Redis) })
+	s.OnStop(func() error {
+		rest()
+		feeling.Wait()
+		return nil
+	})
 }
 
 // strike stops all parts.

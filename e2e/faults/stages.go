@@ -43,7 +43,7 @@ func playAll(ctx context.Context, o options, dir string, plays []play, say func(
 				shared = s
 			}
 		}
-		r := s.play(ctx, p.row)
+		r := s.playConclusively(ctx, p.row)
 		results = append(results, r)
 		say("%-5s %-10s %-6s %s: %s (%.0f s)", r.ID, r.Topology, r.verdict(), r.Name, r.seen(), r.Seconds)
 		for _, failure := range r.Failures {
@@ -65,4 +65,24 @@ func playAll(ctx context.Context, o options, dir string, plays []play, say func(
 		}
 	}
 	return results, err
+}
+
+// playConclusively plays a row again where the machine was too busy to prove anything.
+func (s *stage) playConclusively(ctx context.Context, r row) result {
+	const tries = 3
+	for try := 1; ; try++ {
+		result := s.play(ctx, r)
+		if !result.inconclusive || ctx.Err() != nil {
+			return result
+		}
+		if try == tries || s.own.any() {
+			result.fail("the machine was too busy to prove anything, %d times", try)
+			return result
+		}
+		s.say("%-5s %-10s was played on a machine that was too busy to prove anything, so once more", r.id, s.topology)
+		if err := s.settle(ctx); err != nil {
+			result.fail("%v", err)
+			return result
+		}
+	}
 }

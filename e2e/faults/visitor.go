@@ -95,7 +95,7 @@ func (v *visitor) signOut(ctx context.Context, at *rig.Replica, byProvider bool,
 }
 
 // ask asks a replica, or the site where there is none, for a verdict about a session, and records it.
-func (s *stage) ask(ctx context.Context, show shown, at *rig.Replica, due time.Time, h *history.History) {
+func (s *stage) ask(ctx context.Context, show shown, at *rig.Replica, due time.Time, h *history.History) (status int) {
 	const patience = 10 * time.Second // far beyond every bound
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -117,6 +117,7 @@ func (s *stage) ask(ctx context.Context, show shown, at *rig.Replica, due time.T
 		o.Status, o.Failure = 0, err.Error()
 	}
 	h.Add(o)
+	return o.Status
 }
 
 // replica is any of them.

@@ -69,13 +69,13 @@ func runOnce(ctx context.Context, o flags, dir string, chosen []scenario, atOnce
 	for range atOnce {
 		all.Go(func() {
 			for s := range next {
-				f := &flagship{Rig: &rig.Rig{Program: o.program, Dir: filepath.Join(dir, fmt.Sprintf("%s-%d", s.number, try))}, shifted: o.shifted, say: say}
+				f := &flagship{Rig: &rig.Rig{Program: o.program, Dir: filepath.Join(dir, fmt.Sprintf("%s-%d", s.number, try))}, shifted: o.shifted, say: say, pulse: rig.Pulse{Limit: storeTimeout}}
 				oops := f.run(ctx, s, s.people(o))
 				mu.Lock()
 				switch {
 				case ctx.Err() != nil:
 					err = errors.Join(err, fmt.Errorf("scenario %s: interrupted", s.number))
-				case try < tries && f.pulse.wasSlow() && (oops != nil || slices.ContainsFunc(f.rows, (*row).failed)):
+				case try < tries && f.pulse.WasSlow() && (oops != nil || slices.ContainsFunc(f.rows, (*row).failed)):
 					say("%-3s failed on a machine that was too busy to prove anything; later once more (%v)", s.number, cmp.Or(oops, errors.New("as above")))
 					again = append(again, s)
 				case oops != nil:
@@ -125,6 +125,6 @@ func (f *flagship) run(ctx context.Context, s scenario, n int) (err error) {
 	var pulse sync.WaitGroup
 	defer pulse.Wait()
 	defer rest()
-	pulse.Go(func() { f.feelPulse(feeling) })
+	pulse.Go(func() { f.pulse.Feel(feeling, f.Redis) })
 	return s.run(f, ctx, people)
 }

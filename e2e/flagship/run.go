@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ type flagship struct {
 	shifted string // the program, with a clock that can be wrong
 	say     func(format string, args ...any)
 	rows    []*row
-	pulse   pulse
+	pulse   rig.Pulse
 }
 
 // scenario makes rows.
@@ -58,7 +59,7 @@ type before struct {
 }
 
 func (f *flagship) begin(ctx context.Context) (before, error) {
-	f.pulse.take()
+	f.pulse.Take()
 	n, err := f.Records(ctx)
 	return before{time.Now(), n, f.Provider.TotalCounts()}, err
 }
@@ -97,8 +98,9 @@ func (f *flagship) close(ctx context.Context, r *row, b before, t *tally) error 
 	r.Records = n - b.records
 	r.Grants, r.Reuse = counts.Refreshes-b.counts.Refreshes, counts.RefreshReuses-b.counts.RefreshReuses
 	r.Seconds = time.Since(b.start).Seconds()
-	if slow, longest := f.pulse.take(); slow > 0 {
-		r.note("the machine was too busy: %d times Redis took longer than %v for a PING, up to %v", slow, storeTimeout, longest.Round(time.Millisecond))
+	if slow := f.pulse.Take(); len(slow) > 0 {
+		longest := slices.MaxFunc(slow, func(a, b rig.Slowness) int { return cmp.Compare(a.Took, b.Took) }).Took
+		r.note("the machine was too busy: %d times Redis took longer than %v for a PING, up to %v", len(slow), storeTimeout, longest.Round(time.Millisecond))
 	}
 	if t != nil {
 		r.count(t)

@@ -19,6 +19,8 @@ type Promises struct {
 	Heal   time.Duration
 	// Silent are replicas that may be unable to answer at all within Faults: they are killed, or paused. Another's answers are all within their bound.
 	Silent map[string]bool
+	// Busy is when the machine had so much else to do that the time of an answer says nothing: answers that are late then, or say that nobody can tell, are excused.
+	Busy []Window
 	// Losses are the sessions that the store itself has lost, by name: their browsers must sign in again. All others live.
 	Losses map[string]Loss
 }
@@ -36,6 +38,7 @@ type Report struct {
 	P50, P99, Max                                       time.Duration // of the verdicts, from when they were due
 	Slowest                                             time.Duration // of the verdicts, from when they were sent
 	Healed                                              time.Duration // after the last fault's end, the last refusal to tell was sent
+	Excused                                             int           // answers that were late, or did not tell, while the machine was too busy
 	Violations                                          []Violation
 	Held                                                map[string]int // how many times each check looked at something
 }
@@ -149,7 +152,9 @@ func (r *Report) verdict(o Operation, l *life, p Promises) {
 		return
 	}
 	r.Held[CheckAnswer]++
-	if took > p.Answer {
+	if (took > p.Answer || o.Status == 0) && p.busy(o) {
+		r.Excused++
+	} else if took > p.Answer {
 		r.violate(CheckAnswer, "%s answered %d after %v; the bound is %v", o.Replica, o.Status, took.Round(time.Millisecond), p.Answer)
 	} else if o.Status == 0 {
 		r.violate(CheckAnswer, "%s did not answer: %s", o.Replica, o.Failure)
@@ -203,11 +208,20 @@ func (r *Report) failed(o Operation, p Promises) {
 			return
 		}
 	}
+	if p.busy(o) {
+		r.Excused++
+		return
+	}
 	failure := ""
 	if o.Failure != "" {
 		failure = " (" + o.Failure + ")"
 	}
 	r.violate(CheckHealthy, "%s: a %s was answered %d%s %s", o.Replica, o.Kind, o.Status, failure, p.when(o))
+}
+
+// busy reports whether the machine was too busy for the operation.
+func (p Promises) busy(o Operation) bool {
+	return slices.ContainsFunc(p.Busy, o.overlaps)
 }
 
 // when tells how an operation lies to the faults.
