@@ -31,7 +31,7 @@ const (
 // play plays one row on a stage that is ready, and judges it.
 func (s *stage) play(ctx context.Context, r row) result {
 	start := time.Now()
-	scene := &scene{stage: s, row: r, history: &history.History{}, silent: map[string]bool{}, uncounted: map[string]int{}}
+	scene := &scene{stage: s, row: r, history: &history.History{}, silent: map[string]bool{}, uncounted: map[string]int{}, spoiled: map[string]history.Loss{}}
 	out := result{ID: r.id, Name: r.name, Topology: s.topology, Bound: r.bound}
 	err := try(func() error { return scene.run(ctx, &out) })
 	if err != nil {
@@ -59,8 +59,7 @@ func (s *scene) run(ctx context.Context, out *result) error {
 	err = try(func() error { return s.row.fault(ctx, s) })
 	s.end()
 	if err == nil {
-		heal := s.heal()
-		s.during(ctx, heal+after)
+		s.during(ctx, cmp.Or(s.row.heal, healBound)+after)
 	}
 	load.end()
 	if err != nil || ctx.Err() != nil {
@@ -105,7 +104,7 @@ func (s *stage) cookies() map[string]string {
 
 // losses asks the store which of the sessions that were refused it has lost. Where it may lose none, it is asked as well: the report then says so.
 func (s *scene) losses(ctx context.Context, operations []history.Operation, cookies map[string]string) (map[string]history.Loss, error) {
-	losses := map[string]history.Loss{}
+	losses := maps.Clone(s.spoiled)
 	if !s.row.loses || len(s.faults) == 0 {
 		return losses, nil
 	}
@@ -148,6 +147,11 @@ func (s *scene) shown(operations []history.Operation, report *history.Report) {
 	for _, status := range s.row.shows {
 		if seen[status] == 0 {
 			report.Fail(checkTried, "nobody saw a %d, so that nothing was tried (%v)", status, seen)
+		}
+	}
+	for _, check := range []string{history.CheckOut, history.CheckIdentity, history.CheckAnswer} {
+		if report.Held[check] == 0 {
+			report.Fail(checkTried, "nothing in the history could have violated %q", check)
 		}
 	}
 	for _, text := range s.failed {

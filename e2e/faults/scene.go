@@ -15,18 +15,19 @@ type scene struct {
 	*stage
 	row       row
 	history   *history.History
-	faults    []history.Window
+	faults    []history.Fault
 	open      bool // the last of them has not ended
 	silent    map[string]bool
 	uncounted map[string]int // 503s that are not in the history, by replica
 	notes     []string
 	failed    []string
-	gone      time.Time // when the store had lost what it lost; zero: nobody knows
+	gone      time.Time               // when the store had lost what it lost; zero: nobody knows
+	spoiled   map[string]history.Loss // sessions that are known to be lost
 }
 
-// begin says that the fault begins now: from here to end, verdicts may be 503, and logins and logouts may fail.
-func (s *scene) begin() {
-	s.faults = append(s.faults, history.Window{From: time.Now()})
+// begin says that the fault begins now: from here to end, what is asked may fail: verdicts may be 503; where kinds are given, only those.
+func (s *scene) begin(kinds ...history.Kind) {
+	s.faults = append(s.faults, history.Fault{Window: history.Window{From: time.Now()}, Kinds: kinds})
 	s.open = true
 }
 
@@ -46,6 +47,12 @@ func (s *scene) silence(one *rig.Replica) { s.silent[one.Name] = true }
 
 // storeLost says that the store has lost sessions now: none of them may pass any more.
 func (s *scene) storeLost() { s.gone = time.Now() }
+
+// storeSpoils says that the store has made a record unreadable now: its session may not pass any more.
+func (s *scene) storeSpoils(session string) {
+	now := time.Now()
+	s.spoiled[session] = history.Loss{From: now, Gone: now}
+}
 
 // note adds something to what was seen.
 func (s *scene) note(format string, args ...any) {
@@ -80,7 +87,7 @@ func (s *scene) eachStoreProxy(do func(*proxy) error) error {
 }
 
 // statuses are the answers to verdicts that were seen between begin and end, with how often.
-func statuses(operations []history.Operation, faults []history.Window) map[int]int {
+func statuses(operations []history.Operation, faults []history.Fault) map[int]int {
 	seen := map[int]int{}
 	for _, o := range operations {
 		for _, w := range faults {

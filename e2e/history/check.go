@@ -15,7 +15,7 @@ type Promises struct {
 	// Answer is within what every verdict is answered.
 	Answer time.Duration
 	// Faults are when something was the matter; only then, and for Heal afterwards, may verdicts be 503 or not answered at all, and logins and logouts fail.
-	Faults []Window
+	Faults []Fault
 	Heal   time.Duration
 	// Silent are replicas that may be unable to answer at all within Faults: they are killed, or paused. Another's answers are all within their bound.
 	Silent map[string]bool
@@ -200,9 +200,9 @@ func (r *Report) refused(o Operation, l *life, p Promises) {
 
 // failed checks an answer that does not tell, or that did not come: something was the matter.
 func (r *Report) failed(o Operation, p Promises) {
-	for _, w := range p.Faults {
-		if o.overlaps(Window{w.From, w.Until.Add(p.Heal)}) {
-			if after := o.Sent.Sub(w.Until); after > r.Healed {
+	for _, f := range p.Faults {
+		if f.excuses(o, p.Heal) {
+			if after := o.Sent.Sub(f.Until); after > r.Healed {
 				r.Healed = after
 			}
 			return
@@ -227,6 +227,9 @@ func (p Promises) busy(o Operation) bool {
 // when tells how an operation lies to the faults.
 func (p Promises) when(o Operation) string {
 	for _, w := range slices.Backward(p.Faults) {
+		if o.Sent.After(w.From) && o.Sent.Before(w.Until) {
+			return fmt.Sprintf("in the fault, though only %v may fail", w.Kinds)
+		}
 		if o.Sent.After(w.Until) {
 			return fmt.Sprintf("%v after the fault's end; the bound is %v", o.Sent.Sub(w.Until).Round(time.Millisecond), p.Heal)
 		}
@@ -239,7 +242,7 @@ func (p Promises) silent(o Operation) bool {
 	if !p.Silent[o.Replica] {
 		return false
 	}
-	return slices.ContainsFunc(p.Faults, func(w Window) bool { return o.overlaps(Window{w.From, w.Until.Add(p.Heal)}) })
+	return slices.ContainsFunc(p.Faults, func(f Fault) bool { return o.overlaps(Window{f.From, f.Until.Add(p.Heal)}) })
 }
 
 func (r *Report) logins(o Operation, p Promises) {

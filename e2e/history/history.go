@@ -5,6 +5,7 @@ package history
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -54,6 +55,17 @@ func (o Operation) overlaps(w Window) bool {
 
 // Window is a time in which something was the matter.
 type Window struct{ From, Until time.Time }
+
+// Fault is a time in which something was the matter, so that operations of these kinds may fail; of all kinds where there are none.
+type Fault struct {
+	Window
+	Kinds []Kind
+}
+
+// excuses reports whether the fault, or what heals after it, is why an operation failed.
+func (f Fault) excuses(o Operation, heal time.Duration) bool {
+	return (len(f.Kinds) == 0 || slices.Contains(f.Kinds, o.Kind)) && o.overlaps(Window{f.From, f.Until.Add(heal)})
+}
 
 // History is what happened so far. It is safe for concurrent use; the zero History is empty.
 type History struct {
