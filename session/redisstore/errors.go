@@ -30,8 +30,21 @@ func (e *replyError) Error() string {
 
 func (e *replyError) Unwrap() error { return e.err }
 
-// errorCode returns the first word of an error reply, in capitals by convention; "ERR" when there is none.
+// errorCode returns the first word of an error reply, in capitals by convention; "ERR" when there is none. Redis 6 wraps what a command says that
+// a script runs: "ERR Error running script (call to f_…): @user_script:2: @user_script: 2: -READONLY You can't write …". Two
+// refusals have no code of their own in any version, and get one here: NOAUTH, as others of their kind, and MAXCLIENTS.
 func errorCode(reply string) string {
+	switch {
+	case strings.HasPrefix(reply, "ERR Protocol error: unauthenticated"): // of a command that is too long for who has not signed in
+		return "NOAUTH"
+	case strings.HasPrefix(reply, "ERR max number of clients"):
+		return "MAXCLIENTS"
+	}
+	if strings.HasPrefix(reply, "ERR Error running script") {
+		if _, within, found := strings.Cut(reply, ": -"); found {
+			reply = within
+		}
+	}
 	word, _, _ := strings.Cut(strings.TrimSpace(reply), " ")
 	for _, c := range word {
 		if c < 'A' || c > 'Z' {
@@ -86,10 +99,10 @@ func Cause(err error) string {
 	}
 	var reply redis.Error
 	if errors.As(err, &reply) {
-		return replyCause(errorCode(reply.Error()), reply.Error())
+		return replyCause(errorCode(reply.Error()))
 	}
 	if refused, ok := errors.AsType[*refusedError](err); ok {
-		return replyCause(refused.code, "")
+		return replyCause(refused.code)
 	}
 	switch {
 	case errors.Is(err, session.ErrForeign):
@@ -110,7 +123,7 @@ func Cause(err error) string {
 	return "other"
 }
 
-func replyCause(code, text string) string {
+func replyCause(code string) string {
 	switch code {
 	case "LOADING", "MASTERDOWN":
 		return "loading"
@@ -130,8 +143,7 @@ func replyCause(code, text string) string {
 		return "auth"
 	case "NOPERM":
 		return "permission"
-	}
-	if strings.Contains(text, "max number of clients") {
+	case "MAXCLIENTS":
 		return "clients"
 	}
 	return "other"

@@ -128,29 +128,41 @@ func (s *Store) do(ctx context.Context, op string, f func(ctx context.Context) e
 	return err
 }
 
-// dialTries is how often an operation asks for a connection when there is none, and dialPause the most between two.
+// tries is how often an operation is tried that found no connection, or no master, and triesPause the most between two.
 const (
-	dialTries = 2
-	dialPause = 10 * time.Millisecond
+	tries      = 2
+	triesPause = 10 * time.Millisecond
 )
 
-// try runs f, and again when it found no connection: another operation may give one back, or find that the server has
-// returned.
+// try runs f, and again where that can help.
 func (s *Store) try(ctx context.Context, f func(ctx context.Context) error) (err error) {
-	for n := range dialTries {
-		if n > 0 {
-			select {
-			case <-ctx.Done():
-				return err
-			case <-time.After(dialPause/2 + rand.N(dialPause/2)):
-			}
-		}
-		err = f(ctx)
-		if _, ok := errors.AsType[*dialError](err); !ok {
+	for n := 1; ; n++ {
+		if err = f(ctx); !s.again(err, n) {
 			return err
 		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(triesPause/2 + rand.N(triesPause/2)):
+		}
 	}
-	return err
+}
+
+// again reports whether an operation that failed for the nth time is worth another try, beyond those of go-redis.
+func (s *Store) again(err error, n int) bool {
+	_, unconnected := errors.AsType[*dialError](err)
+	switch {
+	case redis.IsTryAgainError(err):
+		// Of the keys of a slot that moves some have moved. The others follow.
+		return true
+	case redis.IsReadOnlyError(err):
+		// The master is one no more. Connections that lie in the pool lead to the same server, and the address may lead to another by now.
+		s.dialer.renew()
+	case !unconnected:
+		return false
+	}
+	// Another operation may give a connection back, or find that the server has returned.
+	return n < tries
 }
 
 // Load implements session.Store.

@@ -224,8 +224,11 @@ func (c *channel) told(values []any) {
 	}
 }
 
-// lose tells that the channel is lost, before anything else.
+// lose tells that the channel is lost, before anything else. Where the masters are others now, no connection to an old one is used again.
 func (c *channel) lose(err error) {
+	if errors.Is(err, errMoved) {
+		c.store.dialer.renew()
+	}
 	c.mu.Lock()
 	if c.armed {
 		c.armed = false

@@ -86,6 +86,6 @@ func isRefusal(err error) bool {
 	if !errors.As(err, &reply) {
 		return false
 	}
-	cause := replyCause(errorCode(reply.Error()), reply.Error())
+	cause := replyCause(errorCode(reply.Error()))
 	return cause == "permission" || cause == "other"
 }
