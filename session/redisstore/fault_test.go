@@ -245,13 +245,14 @@ func TestLateReplies(t *testing.T) {
 // Connections that the server closed while they were idle are nobody's trouble.
 func TestIdleConnectionsClosed(t *testing.T) {
 	server := storetest.StartRedis(t)
-	tlsServer, ca := startTLS(t)
+	a := storetest.NewAuthority(t)
+	tlsServer := storetest.StartRedisTLS(t, a)
 	for name, s := range map[string]struct {
 		*Store
 		server *storetest.Server
 	}{
 		"plain": {open(t, Options{URL: server.URL}), server},
-		"tls":   {open(t, Options{URL: tlsServer.url + "?ca_file=" + ca}), tlsServer.Server},
+		"tls":   {open(t, Options{URL: tlsServer.TLSURL + a.Query("server")}), tlsServer},
 	} {
 		t.Run(name, func(t *testing.T) {
 			healthy(t, s.Store)

@@ -1,16 +1,8 @@
 package redisstore
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,158 +10,149 @@ import (
 	"authsvc/session/storetest"
 )
 
-// authority signs certificates into files.
-type authority struct {
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &authority{dir: t.TempDir(), key: key}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	a.write(t, "ca.pem", "CERTIFICATE", der)
-	return a
-}
-
-func (a *authority) path(name string) string { return filepath.Join(a.dir, name) }
-
-func (a *authority) write(t *testing.T, name, kind string, der []byte) {
-	t.Helper()
-	// Written beside and moved, as whoever rotates certificates does: a reader finds the old or the new one.
-	text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-	if err := os.WriteFile(a.path(name+".new"), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(a.path(name+".new"), a.path(name)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// issue writes name.pem and name.key, valid for the names and loopback if asked.
-func (a *authority) issue(t *testing.T, name string, loopback bool, dnsNames ...string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: dnsNames,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	if loopback {
-		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.write(t, name+".pem", "CERTIFICATE", der)
-	a.write(t, name+".key", "PRIVATE KEY", keyDER)
-}
-
-// tlsServer is a server that speaks TLS on a port besides its plain one.
-type tlsServer struct {
-	*storetest.Server
-	url string
-}
-
-// startTLS returns a server with a certificate for loopback, and the authority's file.
-func startTLS(t *testing.T, args ...string) (tlsServer, string) {
-	t.Helper()
-	a := newAuthority(t)
-	a.issue(t, "server", true)
-	return startTLSBy(t, a, args...), a.path("ca.pem")
-}
-
-func startTLSBy(t *testing.T, a *authority, args ...string) tlsServer {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(address)
-	server := storetest.StartRedis(t, append([]string{
-		"--tls-port", port, "--tls-cert-file", a.path("server.pem"), "--tls-key-file", a.path("server.key"),
-		"--tls-ca-cert-file", a.path("ca.pem"), "--tls-auth-clients", "no",
-	}, args...)...)
-	return tlsServer{server, "rediss://" + address}
-}
-
+// TestTLS: whoever is not who they should be is not spoken with, and the reason is told.
 func TestTLS(t *testing.T) {
-	a := newAuthority(t)
-	a.issue(t, "server", false, "redis.example")
-	a.issue(t, "client", false)
-	stranger := newAuthority(t)
-	stranger.issue(t, "client", false)
-	server := startTLSBy(t, a, "--tls-auth-clients", "yes")
-	good := "?server_name=redis.example&ca_file=" + a.path("ca.pem") + "&cert_file=" + a.path("client.pem") + "&key_file=" + a.path("client.key")
+	a, stranger := storetest.NewAuthority(t), storetest.NewAuthority(t)
+	a.Issue("server", time.Hour, "redis.example")
+	a.Issue("client", time.Hour)
+	a.Issue("ended", -time.Minute)
+	stranger.Issue("client", time.Hour)
+	server := storetest.StartRedisTLS(t, a)
+	const name = "&server_name=redis.example"
 
-	s := open(t, Options{URL: server.url + good})
+	s := open(t, Options{URL: server.TLSURL + a.Query("client") + name})
 	healthy(t, s)
 	intact(t, s, stored(t, s, 2))
 
-	for name, query := range map[string]string{
-		"the wrong name":       "?ca_file=" + a.path("ca.pem") + "&cert_file=" + a.path("client.pem") + "&key_file=" + a.path("client.key"),
-		"an unknown authority": "?server_name=redis.example&ca_file=" + stranger.path("ca.pem") + "&cert_file=" + a.path("client.pem") + "&key_file=" + a.path("client.key"),
-		"a stranger's client":  "?server_name=redis.example&ca_file=" + a.path("ca.pem") + "&cert_file=" + stranger.path("client.pem") + "&key_file=" + stranger.path("client.key"),
+	late := storetest.NewAuthority(t)
+	late.Issue("server", -time.Minute, "127.0.0.1")
+	late.Issue("client", time.Hour)
+	expired := storetest.StartRedisTLS(t, late)
+	for what, row := range map[string]struct{ url, says string }{
+		"the wrong name":       {server.TLSURL + a.Query("client"), "doesn't contain any IP SANs"},
+		"another name":         {server.TLSURL + a.Query("client") + "&server_name=other.example", "certificate is valid for redis.example, not other.example"},
+		"an unknown authority": {server.TLSURL + stranger.Query("client") + name, "certificate signed by unknown authority"},
+		"a certificate ended":  {expired.TLSURL + late.Query("client"), "certificate has expired"},
+		"our own has ended":    {server.TLSURL + a.Query("ended") + name, "expired certificate"},
+		"none of our own":      {server.TLSURL + "?ca_file=" + a.File("ca.pem") + name, "certificate required"},
+		"a stranger's":         {server.TLSURL + "?ca_file=" + a.File("ca.pem") + "&cert_file=" + stranger.File("client.pem") + "&key_file=" + stranger.File("client.key") + name, "unknown certificate authority"},
 	} {
-		err := open(t, Options{URL: server.url + query}).Ping(t.Context())
-		// A server that refuses our certificate says so after the handshake (TLS 1.3), and may have closed
-		// the connection before we read it.
-		late := strings.HasPrefix(name, "a stranger") && Cause(err) == "connection"
-		if !storetest.CannotTell(err) || Cause(err) != "tls" && !late {
-			t.Errorf("%s: %v (%s), want an error of TLS", name, err, Cause(err))
+		s := open(t, Options{URL: row.url, Password: func() string { return "a-secret" }})
+		// A server that refuses our certificate says so after the handshake (TLS 1.3), and may have closed the connection before it is read.
+		storetest.WaitFor(t, what, func() error {
+			err := s.Ping(t.Context())
+			if !storetest.CannotTell(err) || strings.Contains(err.Error(), "a-secret") {
+				t.Fatalf("%s: %v", what, err)
+			}
+			if Cause(err) != "tls" || !strings.Contains(err.Error(), row.says) {
+				return err
+			}
+			return nil
+		})
+	}
+}
+
+// TestTLSRotates: each of the files can be replaced while the service runs, and new connections use what they find. A file that is spoilt spoils nothing:
+// what it held when it was last good goes on to count.
+func TestTLSRotates(t *testing.T) {
+	a := storetest.NewAuthority(t)
+	a.Issue("client", time.Hour)
+	server := storetest.StartRedisTLS(t, a)
+	s := open(t, Options{URL: server.TLSURL + a.Query("client")})
+	records := stored(t, s, 2)
+	anew := func() { // all connections are new from now on
+		server.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+	}
+	refused := func(what string) {
+		t.Helper()
+		anew()
+		storetest.WaitFor(t, what, func() error {
+			err := s.Ping(t.Context())
+			if err == nil || Cause(err) == "connection" {
+				return net.ErrClosed
+			}
+			return nil
+		})
+	}
+	// The server takes what it finds when it is told so.
+	reload := func() {
+		server.Do("CONFIG", "SET", "tls-cert-file", a.File("server.pem"), "tls-key-file", a.File("server.key"), "tls-ca-cert-file", a.File("ca.pem"))
+	}
+
+	a.Renew()
+	a.Issue("server", time.Hour, "127.0.0.1")
+	reload()
+	refused("the old client's certificate to be refused")
+	a.Issue("client", time.Hour)
+	healthy(t, s)
+	anew()
+	intact(t, s, records)
+
+	for _, file := range []string{"client.pem", "client.key", "ca.pem"} {
+		pem, err := os.ReadFile(a.File(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spoilt := range [][]byte{nil, pem[:len(pem)/2], []byte("garbage")} {
+			if err := os.WriteFile(a.File(file), spoilt, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			anew()
+			healthy(t, s)
+			intact(t, s, records)
 		}
 	}
+}
 
-	// Certificates that were rotated on disk work at the next connection.
-	rotating := open(t, Options{URL: server.url + "?server_name=redis.example&ca_file=" + a.path("ca.pem") +
-		"&cert_file=" + stranger.path("client.pem") + "&key_file=" + stranger.path("client.key")})
-	if err := rotating.Ping(t.Context()); err == nil {
-		t.Fatal("a stranger was let in")
+// TestTLSNeverPlain: what does not speak TLS hears nothing but the first words of a handshake.
+func TestTLSNeverPlain(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := open(t, Options{URL: strings.Replace(server.URL, "redis://", "rediss://user:a-secret@", 1), Timeout: bound})
+	before := server.Info("total_commands_processed")
+	for range 3 {
+		if _, err := s.Load(t.Context(), record(1).ID); !storetest.CannotTell(err) {
+			t.Errorf("a plain server: %v", err)
+		}
 	}
-	stranger.key, stranger.cert = a.key, a.cert
-	stranger.issue(t, "client", false)
-	healthy(t, rotating)
+	if n := server.Info("total_commands_processed") - before; n > 1 { // the INFO that told
+		t.Errorf("%d commands were understood", n)
+	}
+}
 
-	// Files that are bad change nothing, at the next connection either.
-	for _, file := range []string{"client.pem", "client.key", "ca.pem"} {
-		a.write(t, file, "NOTHING", nil)
-		server.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-		healthy(t, s)
+func TestTLSTopologies(t *testing.T) {
+	a := storetest.NewAuthority(t)
+	a.Issue("client", time.Hour)
+	for name, start := range map[string]func(testing.TB, *storetest.Authority) string{
+		"sentinels": func(tb testing.TB, a *storetest.Authority) string { return storetest.StartSentinelTLS(tb, a).URL },
+		"a Cluster": func(tb testing.TB, a *storetest.Authority) string { return storetest.StartClusterTLS(tb, a).URL },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, Options{URL: start(t, a) + a.Query("client")})
+			records := stored(t, s, 20)
+			intact(t, s, records)
+			if err := s.SelfTest(t.Context()); err != nil {
+				t.Error(err)
+			}
+			f := watching(t, s)
+			if err := s.Delete(t.Context(), records[0].ID); err != nil {
+				t.Error(err)
+			}
+			f.await(t, records[0].ID.String())
+		})
 	}
 }
 
 func TestTLSFilesAreReadByOpen(t *testing.T) {
-	a := newAuthority(t)
-	a.issue(t, "client", false)
-	a.write(t, "garbage.pem", "NOTHING", nil)
+	a := storetest.NewAuthority(t)
+	a.Issue("client", time.Hour)
+	if err := os.WriteFile(a.File("garbage.pem"), []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, query := range []string{
-		"?ca_file=" + a.path("missing.pem"), "?ca_file=" + a.path("garbage.pem"),
-		"?cert_file=" + a.path("client.pem") + "&key_file=" + a.path("missing.key"),
-		"?cert_file=" + a.path("garbage.pem") + "&key_file=" + a.path("client.key"),
+		"?ca_file=" + a.File("missing.pem"), "?ca_file=" + a.File("garbage.pem"),
+		"?cert_file=" + a.File("client.pem") + "&key_file=" + a.File("missing.key"),
+		"?cert_file=" + a.File("garbage.pem") + "&key_file=" + a.File("client.key"),
 	} {
 		if s, err := Open(Options{URL: "rediss://localhost" + query}); err == nil {
 			s.Close()

@@ -49,8 +49,9 @@ func TestWatchFaults(t *testing.T) {
 }
 
 func TestWatchTLS(t *testing.T) {
-	server, ca := startTLS(t)
-	storetest.RunWatch(t, watched(real(server.Server, Options{URL: server.url + "?ca_file=" + ca}), server.Server, true))
+	a := storetest.NewAuthority(t)
+	server := storetest.StartRedisTLS(t, a)
+	storetest.RunWatch(t, watched(real(server, Options{URL: server.TLSURL + a.Query("server")}), server, true))
 }
 
 // A password that was rotated works at the next connection.

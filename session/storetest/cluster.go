@@ -22,18 +22,29 @@ type Cluster struct {
 // that is gone is replaced within about 3 seconds.
 func StartCluster(tb testing.TB) *Cluster {
 	tb.Helper()
+	return startNodes(tb, "redis", func(args ...string) *Server { return StartRedis(tb, args...) })
+}
+
+// StartClusterTLS is StartCluster, where everyone speaks TLS with everyone, by certificates of the authority.
+func StartClusterTLS(tb testing.TB, a *Authority) *Cluster {
+	tb.Helper()
+	return startNodes(tb, "rediss", func(args ...string) *Server { return StartRedisTLS(tb, a, args...) })
+}
+
+func startNodes(tb testing.TB, scheme string, startServer func(args ...string) *Server) *Cluster {
+	tb.Helper()
 	c := &Cluster{}
 	for range 6 {
-		c.Nodes = append(c.Nodes, StartRedis(tb, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
+		c.Nodes = append(c.Nodes, startServer("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
 			"--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0",
 			// A replica counts, in CLUSTER SLOTS, when something came from its master: a ping, in an empty cluster.
 			"--repl-ping-replica-period", "1"))
 	}
-	c.URL = "redis+cluster://" + c.Nodes[0].Addr + "," + c.Nodes[1].Addr + "," + c.Nodes[5].Addr
+	c.URL = scheme + "+cluster://" + c.Nodes[0].told() + "," + c.Nodes[1].told() + "," + c.Nodes[5].told()
 
 	for i, node := range c.Nodes {
 		node.Do("CLUSTER", "SET-CONFIG-EPOCH", i+1)
-		host, port, _ := net.SplitHostPort(node.Addr)
+		host, port, _ := net.SplitHostPort(node.told())
 		c.Nodes[0].Do("CLUSTER", "MEET", host, port, node.busPort())
 	}
 	const slots, masters = 16384, 3

@@ -22,6 +22,8 @@ import (
 type Server struct {
 	// Addr is host:port, URL the store URL, Socket the path of the unix socket.
 	Addr, URL, Socket string
+	// TLSAddr and TLSURL are those at which it speaks TLS, if it does.
+	TLSAddr, TLSURL string
 
 	tb     testing.TB
 	dir    string

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,10 +31,21 @@ const masterName = "main"
 // StartSentinel starts six processes and waits until every sentinel knows all others. A master that is gone is replaced within about 4 seconds.
 func StartSentinel(tb testing.TB) *Sentinel {
 	tb.Helper()
-	g := &Sentinel{tb: tb, Servers: []*Server{StartRedis(tb)}}
-	host, port, _ := net.SplitHostPort(g.Servers[0].Addr)
+	return startGroup(tb, "redis", func(args ...string) *Server { return StartRedis(tb, args...) }, nil)
+}
+
+// StartSentinelTLS is StartSentinel, where everyone speaks TLS with everyone, by certificates of the authority.
+func StartSentinelTLS(tb testing.TB, a *Authority) *Sentinel {
+	tb.Helper()
+	return startGroup(tb, "rediss", func(args ...string) *Server { return StartRedisTLS(tb, a, args...) }, a)
+}
+
+func startGroup(tb testing.TB, scheme string, startServer func(args ...string) *Server, a *Authority) *Sentinel {
+	tb.Helper()
+	g := &Sentinel{tb: tb, Servers: []*Server{startServer()}}
+	host, port, _ := net.SplitHostPort(g.Servers[0].told())
 	for range 2 {
-		g.Servers = append(g.Servers, StartRedis(tb, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0"))
+		g.Servers = append(g.Servers, startServer("--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0"))
 	}
 	for _, server := range g.Servers {
 		// Each is a replica at some time, and then follows at once.
@@ -41,29 +53,40 @@ func StartSentinel(tb testing.TB) *Sentinel {
 	}
 	addresses := []string{}
 	for range 3 {
-		s := startSentinel(tb, host, port)
-		g.Sentinels, addresses = append(g.Sentinels, s), append(addresses, s.Addr)
+		s := startSentinel(tb, host, port, a)
+		g.Sentinels, addresses = append(g.Sentinels, s), append(addresses, s.told())
 	}
-	g.URL = "redis+sentinel://" + strings.Join(addresses, ",") + "/" + masterName
+	g.URL = scheme + "+sentinel://" + strings.Join(addresses, ",") + "/" + masterName
 	g.Settle()
 	return g
 }
 
-// startSentinel starts one; it writes what it learns into its own configuration.
-func startSentinel(tb testing.TB, host, port string) *Server {
+// told is the address that others are told.
+func (s *Server) told() string { return cmp.Or(s.TLSAddr, s.Addr) }
+
+// startSentinel starts one, over TLS as well if there is an authority; it writes what it learns into its own configuration.
+func startSentinel(tb testing.TB, host, port string, a *Authority) *Server {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "redis")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	own := freePort(tb)
+	own, secured := freePort(tb), freePort(tb)
 	file := filepath.Join(dir, "sentinel.conf")
 	config := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor %[3]s %s %s 2\nsentinel down-after-milliseconds %[3]s 1000\nsentinel failover-timeout %[3]s 3000\n",
 		own, dir, masterName, host, port)
+	args := []string{file, "--sentinel"}
+	if a != nil {
+		args = append(args, a.args(secured)...)
+	}
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	return start(tb, dir, own, []string{file, "--sentinel"})
+	s := start(tb, dir, own, args)
+	if a != nil {
+		s.TLSAddr = "127.0.0.1:" + secured
+	}
+	return s
 }
 
 // Master returns the server that all sentinels name.
@@ -81,7 +104,7 @@ func (g *Sentinel) Master() (*Server, error) {
 		return nil, fmt.Errorf("the sentinels name %v", named)
 	}
 	for _, server := range g.Servers {
-		if server.Addr == named[0] {
+		if server.told() == named[0] {
 			return server, nil
 		}
 	}
@@ -129,7 +152,7 @@ func (g *Sentinel) ready() error {
 			return errors.New("the master is none")
 		case server != master && strings.Contains(info, "role:master"):
 			// A master that was replaced, or comes back. The sentinels would see to it within some ten seconds.
-			host, port, _ := net.SplitHostPort(master.Addr)
+			host, port, _ := net.SplitHostPort(master.told())
 			server.Do("REPLICAOF", host, port)
 			return errors.New("a server takes itself for the master")
 		case server != master && (!strings.Contains(info, "master_link_status:up") || !strings.Contains(info, "master_port:"+master.port())):
@@ -140,6 +163,6 @@ func (g *Sentinel) ready() error {
 }
 
 func (s *Server) port() string {
-	_, port, _ := net.SplitHostPort(s.Addr)
+	_, port, _ := net.SplitHostPort(s.told())
 	return port
 }
