@@ -25,27 +25,30 @@ type options struct {
 	replicas  int      // 0 means 2
 	redis     []string // arguments of redis-server
 	storeURL  func(*storetest.Server) string
-	cluster   bool              // a Redis Cluster; redis and storeURL are of a plain one
-	settings  map[string]string // of all replicas, named as in the configuration
+	store     func(*testing.T) (keeper, string) // starts another one than a plain Redis, and returns its URL; redis and storeURL are of a plain one
+	settings  map[string]string                 // of all replicas, named as in the configuration
 	provider  func(*idptest.Options)
 	noReplica bool // the test starts them, and nginx
 }
 
 // stack is everything: nginx in front of replicas and an application, Redis and a provider behind them.
 type stack struct {
-	t     *testing.T
-	url   string            // public_url
-	site  string            // where nginx listens
-	redis *storetest.Server // nil with a Cluster
-	store interface {       // it, or the Cluster
-		Lives(context.Context) (map[string]time.Duration, error)
-	}
+	t        *testing.T
+	url      string            // public_url
+	site     string            // where nginx listens
+	redis    *storetest.Server // nil unless it is a plain one
+	store    keeper
 	provider *idptest.Provider
 	app      *application
 	replicas []*replica
 	settings map[string]string
 	nginx    *nginxtest.Server
 	gatewayDiffers
+}
+
+// keeper is where sessions are kept. It tells what is left of the life of each key, negative for one without expiry.
+type keeper interface {
+	Lives(context.Context) (map[string]time.Duration, error)
 }
 
 const clientID, clientSecret = "app", "client-secret-canary-7Qw2"
@@ -76,9 +79,8 @@ func newStack(t *testing.T, o options) *stack {
 // startStore starts Redis, as the options say, and tells the replicas where it is.
 func (s *stack) startStore(o options) {
 	s.t.Helper()
-	if o.cluster {
-		cluster := storetest.StartCluster(s.t)
-		s.store, s.settings["store.url"] = cluster, cluster.URL
+	if o.store != nil {
+		s.store, s.settings["store.url"] = o.store(s.t)
 		return
 	}
 	s.redis = storetest.StartRedis(s.t, o.redis...)
@@ -166,7 +168,8 @@ func (s *stack) host() string { return s.site }
 // records counts the sessions as anybody can: by the names of their keys.
 func (s *stack) records() int {
 	s.t.Helper()
-	return len(slices.DeleteFunc(s.keys(), func(key string) bool { return !strings.HasPrefix(key, "authsvc:session:") }))
+	records := cmp.Or(s.settings["store.prefix"], "authsvc") + ":session:"
+	return len(slices.DeleteFunc(s.keys(), func(key string) bool { return !strings.HasPrefix(key, records) }))
 }
 
 // allKeys returns the names of all keys.

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"authsvc/session/storetest"
 )
@@ -14,7 +15,32 @@ import (
 func TestTopologies(t *testing.T) {
 	const password = "a password, with + and %"
 	for name, o := range map[string]options{
-		"Redis Cluster": {cluster: true},
+		"Redis Cluster": {store: func(t *testing.T) (keeper, string) { c := storetest.StartCluster(t); return c, c.URL }},
+		"sentinels that ask for a password, and a user of the master's with the narrowest rights": {
+			store: func(t *testing.T) (keeper, string) {
+				g := storetest.StartSentinel(t)
+				for _, server := range g.Servers {
+					server.Do(append([]any{"ACL", "SETUSER", "authsvc", "on", ">" + password, "~authsvc:*"}, documentedRights(t)...)...)
+				}
+				for _, s := range g.Sentinels {
+					s.Do("ACL", "SETUSER", "asking", "on", ">sentinels' own", "resetchannels", "&+switch-master", "+sentinel|get-master-addr-by-name", "+sentinel|sentinels", "+subscribe", "+ping")
+				}
+				return g, strings.Replace(g.URL, "//", "//authsvc@", 1) + "/0?sentinel_user=asking&sentinel_password=sentinels'%20own"
+			},
+			settings: map[string]string{"store.password": password},
+		},
+		"TLS, and certificates on both sides": {store: func(t *testing.T) (keeper, string) {
+			a := storetest.NewAuthority(t)
+			a.Issue("client", time.Hour)
+			server := storetest.StartRedisTLS(t, a)
+			return server, server.TLSURL + a.Query("client")
+		}},
+		"sentinels over TLS": {store: func(t *testing.T) (keeper, string) {
+			a := storetest.NewAuthority(t)
+			g := storetest.StartSentinelTLS(t, a)
+			return g, g.URL + a.Query("server")
+		}},
+		"another prefix": {settings: map[string]string{"store.prefix": "shop.authsvc:a_b-1"}},
 		"a user with the narrowest rights, password in the settings": {
 			storeURL: func(r *storetest.Server) string {
 				r.Do(append([]any{"ACL", "SETUSER", "authsvc", "on", ">" + password, "~authsvc:*"}, documentedRights(t)...)...)

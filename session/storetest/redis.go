@@ -3,6 +3,7 @@ package storetest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -166,6 +167,25 @@ func (s *Server) signal(signal syscall.Signal) {
 	if err := s.cmd.Process.Signal(signal); err != nil {
 		s.tb.Fatal(err)
 	}
+}
+
+// Deafen lets a replica hear no more of its master, which goes on without it, until Listen.
+func (s *Server) Deafen() {
+	s.tb.Helper()
+	s.Do("CONFIG", "SET", "masterauth", "a password that no master asks for") // and so it refuses it
+	s.Do("CLIENT", "KILL", "TYPE", "master")
+	WaitFor(s.tb, "the replica to hear nothing", func() error {
+		if !strings.Contains(s.Do("INFO", "replication").(string), "master_link_status:down") {
+			return errors.New("it hears its master")
+		}
+		return nil
+	})
+}
+
+// Listen ends Deafen.
+func (s *Server) Listen() {
+	s.tb.Helper()
+	s.Do("CONFIG", "SET", "masterauth", "")
 }
 
 func (s *Server) password() string {

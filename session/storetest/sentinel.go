@@ -111,6 +111,27 @@ func (g *Sentinel) Master() (*Server, error) {
 	return nil, fmt.Errorf("the sentinels name %v, which is none of ours", named)
 }
 
+// Lives returns what is left of the life of every key of the master; negative for a key without expiry.
+func (g *Sentinel) Lives(ctx context.Context) (map[string]time.Duration, error) {
+	master, err := g.Master()
+	if err != nil {
+		return nil, err
+	}
+	return master.Lives(ctx)
+}
+
+// AwaitOther waits until all sentinels name another master than this one, and returns it.
+func (g *Sentinel) AwaitOther(than *Server) (other *Server) {
+	g.tb.Helper()
+	waitFor(g.tb, time.Minute, "the sentinels to name another master", func() (err error) {
+		if other, err = g.Master(); err == nil && other == than {
+			err = errors.New("they name the same one")
+		}
+		return err
+	})
+	return other
+}
+
 // Failover makes the sentinels replace a master that works. It does not wait until they have.
 func (g *Sentinel) Failover() {
 	g.tb.Helper()
