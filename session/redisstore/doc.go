@@ -36,6 +36,8 @@
 //
 //	ACL SETUSER authsvc +subscribe +publish &authsvc:changes
 //
-// With a Cluster also +cluster|slots, and +asking for the time of a resharding; with a database other than 0 also +select. Sentinels are asked by
-// SENTINEL GET-MASTER-ADDR-BY-NAME and SENTINEL SENTINELS, and subscribed to at +switch-master.
+// With a Cluster also +cluster|slots, and +asking for the time of a resharding; with a database other than 0 also +select. A user of sentinels that ask who one is
+// (sentinel_user and sentinel_password) needs this:
+//
+//	ACL SETUSER authsvc on >password resetchannels &+switch-master &+replica-reconf-done +subscribe +ping +sentinel|get-master-addr-by-name +sentinel|sentinels
 package redisstore
