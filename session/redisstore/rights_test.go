@@ -205,3 +205,14 @@ func TestServers(t *testing.T) {
 		t.Errorf("of a Cluster: %+v, %v", servers, err)
 	}
 }
+
+// TestREADMENamesTheRights: people grant what they read there.
+func TestREADMENamesTheRights(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rule := "ACL SETUSER authsvc on >password ~authsvc:* " + strings.Join(rights(t), " ") + "\n"; !strings.Contains(string(readme), rule) {
+		t.Errorf("README.md does not say %s", rule)
+	}
+}
