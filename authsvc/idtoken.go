@@ -175,6 +175,9 @@ func (c idTokenCheck) checkRenewal(claims map[string]any, audience []string) err
 	if !slices.Equal(audience, claimTexts(former["aud"])) {
 		return fail("aud has changed")
 	}
+	if claims["azp"] != former["azp"] {
+		return fail("azp has changed")
+	}
 	if nonce, has := claims["nonce"]; has && nonce != former["nonce"] {
 		return fail("nonce has changed")
 	}

@@ -24,6 +24,7 @@ func TestRenewedIDTokenRefused(t *testing.T) {
 		"sub":            {set("sub", "mallory"), "it is about someone else"},
 		"sub missing":    {func(_ *rig, claims map[string]any) { delete(claims, "sub") }, "it is about someone else"},
 		"aud":            {set("aud", "another-client"), "aud is not this client"},
+		"azp has come":   {func(_ *rig, claims map[string]any) { claims["azp"] = "app" }, "azp has changed"},
 		"aud has grown":  {func(_ *rig, claims map[string]any) { claims["aud"], claims["azp"] = []string{"app", "b"}, "app" }, "aud has changed"},
 		"nonce":          {set("nonce", "another-nonce"), "nonce has changed"},
 		"auth_time":      {func(r *rig, claims map[string]any) { claims["auth_time"] = r.now().Unix() }, "auth_time is not the original one"},
