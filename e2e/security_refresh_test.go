@@ -98,6 +98,7 @@ func renewedTokens(t *testing.T, p *prover) {
 		{"oidcc-client-test-refresh-token-invalid-sub", set("sub", "mallory"), false},
 		{"oidcc-client-test-refresh-token-invalid-aud", set("aud", "other"), false},
 		{"oidcc-client-test-refresh-token-invalid-azp", set("azp", "other"), false},
+		{"azp ours, which the login's had not", set("azp", clientID), false},
 		{"iss missing", set("iss", nil), false},
 		{"sub missing", set("sub", nil), false},
 		{"another aud beside ours", renewed(func(c map[string]any) { c["aud"], c["azp"] = []string{clientID, "other"}, clientID }), false},
