@@ -96,7 +96,7 @@ func TestCacheKey(t *testing.T) {
 	for name, other := range always {
 		t.Run(name, func(t *testing.T) {
 			for _, change := range []func(*nginx.Site){cached(t), cachedWithoutRules(t)} {
-				g := newGate(t, byCookie, page, change)
+				g := newGate(t, byCookie, page, func(s *nginx.Site) { change(s); s.ServerName = "*.example.com" })
 				send(t, g, first)
 				send(t, g, other)
 				send(t, g, other)

@@ -4,7 +4,8 @@
 // # The life of a request
 //
 // A request arrives at the server that [Render] wrote. Header names with underscores or dots are gone
-// already; nginx drops them.
+// already; nginx drops them. One for a host that is not the site's, which nginx gives to the first server on an
+// address, ends here with 421 (RFC 9110, section 15.5.20).
 //
 // 1. One of the public endpoints (/start, /callback, /logout …, below the prefix)? It goes to a replica of
 // authsvc as it is, without a verdict. A replica that is gone costs nobody anything: the next one gets

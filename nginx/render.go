@@ -188,6 +188,15 @@ func newCache(site Site, name string) *cache {
 	return c
 }
 
+// Hosts matches the site's own, as $host has them: in lower case, without port and final dot.
+func (p page) Hosts() string {
+	name := strings.ToLower(p.ServerName)
+	if domain, wildcard := strings.CutPrefix(name, "*"); wildcard {
+		return regexp.QuoteMeta(domain) + "$"
+	}
+	return "^" + regexp.QuoteMeta(name) + "$"
+}
+
 // LastPass is the variable that holds the Cookie header after every pass.
 func (p page) LastPass() string { return p.Passes[len(p.Passes)-1].To }
 

@@ -17,7 +17,7 @@ type Site struct {
 
 	// Listen are the addresses that nginx listens on: a port, "host:port", "[::]:443", "*:80" or
 	// "unix:/path". Default: "80", with a certificate "443". A port alone means IPv4. The first site on an
-	// address also answers for host names that no site has.
+	// address also gets what is for host names that no site has, and refuses it with 421.
 	Listen []string
 
 	// Certificate and CertificateKey are absolute paths of PEM files. Both or none; with them every
