@@ -67,6 +67,12 @@ type narrowing struct {
 	refused string
 }
 
+// meansToNarrow reports whether an unknown parameter is one of ours misspelt, so that whoever wrote it meant to restrict something.
+func meansToNarrow(name string) bool {
+	name = lowerASCII(strings.TrimSpace(name))
+	return strings.HasPrefix(name, "allowed") || strings.HasPrefix(name, "rule")
+}
+
 // parseNarrowing reads the query of a check. Parameters that do not restrict are none of its business.
 func parseNarrowing(rawQuery string) narrowing {
 	var n narrowing
@@ -91,7 +97,7 @@ func parseNarrowing(rawQuery string) narrowing {
 				n.refused = "rule_unknown"
 			}
 		default:
-			if strings.HasPrefix(lowerASCII(name), "allowed") {
+			if meansToNarrow(name) {
 				n.refused = "query_unknown"
 			}
 		}
