@@ -91,8 +91,8 @@ func guesses(held map[string][][]byte) map[string]bool {
 	return texts
 }
 
-// TestDumpOpensNothing: whoever reads Redis signs in as nobody with it.
-func TestDumpOpensNothing(t *testing.T) {
+// dumpOpensNothing is Q37: whoever reads Redis signs in as nobody with it.
+func dumpOpensNothing(t *testing.T, _ *stack) {
 	s := newStack(t, options{})
 	alice, bob := s.visitor("alice"), s.visitor("bob")
 	alice.signIn()
@@ -224,9 +224,8 @@ func idIn(t *testing.T, keys []string) string {
 	return ""
 }
 
-// TestPersistedKeyDies: taking the expiry from a key keeps nobody signed in beyond the session's own end.
-func TestPersistedKeyDies(t *testing.T) {
-	t.Parallel()
+// persistedKeyDies is a part of Q39: taking the expiry from a key keeps nobody signed in beyond the session's own end.
+func persistedKeyDies(t *testing.T) {
 	s := newStack(t, options{settings: map[string]string{"session.idle_timeout": "4s", "session.absolute_timeout": "4s"}})
 	v := s.visitor("alice")
 	v.signIn()

@@ -111,9 +111,9 @@ func (w *watcher) note(hits map[string]string, where string) {
 // signatureOf returns the part of a JWT that no other one shares, or all of another token.
 func signatureOf(token string) string { return token[strings.LastIndex(token, ".")+1:] }
 
-// TestNothingLeaks lives through everything that can happen with canaries for all that is secret or personal, and looks for them in all that
+// nothingLeaks is Q43: it lives through everything that can happen with canaries for all that is secret or personal, and looks for them in all that
 // the service writes.
-func TestNothingLeaks(t *testing.T) {
+func nothingLeaks(t *testing.T, _ *stack) {
 	const password, mail, returnTo = "redis-password-canary-5kX", "canary.person@secret-mail.example", "/reset?token=return-canary-Zr81-and-more"
 	c := &canaries{texts: map[string]string{}}
 	people := person("alice")

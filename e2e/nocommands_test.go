@@ -50,8 +50,8 @@ func keyring(t *testing.T, secret string) *session.Keyring {
 	return ring
 }
 
-// TestNoStoreCommands: what is forged or asked by anybody costs the store nothing.
-func TestNoStoreCommands(t *testing.T) {
+// noStoreCommands is a part of Q41: what is forged or asked by anybody costs the store nothing.
+func noStoreCommands(t *testing.T) {
 	s := newStack(t, options{})
 	v, other := s.visitor("alice"), s.visitor("bob")
 	v.signIn()

@@ -191,8 +191,8 @@ func TestCrossingCallbacks(t *testing.T) {
 	}
 }
 
-// TestParallelAttempts: 200 logins that were begun in one browser leave it two small cookies, and all of them can be finished.
-func TestParallelAttempts(t *testing.T) {
+// parallelAttempts is Q42: 200 logins that were begun in one browser leave it two small cookies, and all of them can be finished.
+func parallelAttempts(t *testing.T, _ *stack) {
 	s := newStack(t, options{})
 	v := s.visitor("alice")
 	callbacks := make([]string, 200)
