@@ -13,32 +13,32 @@ import (
 // maxHops bounds how many proxies are followed back to the browser.
 const maxHops = 20
 
-// browserAddress is where the browser is, for people who look at a list of sessions and for nothing else; empty when nobody can be trusted to
+// browserAddress is where the browser is, for people who look at a list of sessions and for the limit of logins; the zero Addr when nobody can be trusted to
 // know. A peer that is no trusted proxy is the browser itself. Of a trusted one X-Forwarded-For counts, to which each proxy adds its peer at the
 // end: the last address in it that is no trusted proxy's, or, where all are, the first. Without it X-Real-IP counts.
-func browserAddress(networks []netip.Prefix, r *http.Request) string {
+func browserAddress(networks []netip.Prefix, r *http.Request) netip.Addr {
 	if !trustsPeer(networks, r) {
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)
 		if err != nil {
-			return ""
+			return netip.Addr{}
 		}
-		return plainAddress(peer.Addr()).String()
+		return plainAddress(peer.Addr())
 	}
 	forwarded := r.Header.Values("X-Forwarded-For")
 	if len(forwarded) == 0 {
 		forwarded = r.Header.Values("X-Real-Ip")
 	}
 	hops := strings.Split(strings.Join(forwarded, ","), ",")
-	browser := ""
+	var browser netip.Addr
 	for i, hop := range slices.Backward(hops) {
 		if strings.TrimSpace(hop) == "" {
 			continue
 		}
 		address, ok := parseHop(hop)
 		if !ok || len(hops)-i > maxHops {
-			return "" // and what stands before it was written by whoever wrote this
+			return netip.Addr{} // and what stands before it was written by whoever wrote this
 		}
-		browser = address.String()
+		browser = address
 		if !slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(address) }) {
 			break
 		}
@@ -59,6 +59,14 @@ func parseHop(text string) (netip.Addr, bool) {
 // plainAddress is the address without what only its own host understands.
 func plainAddress(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
+// addressText is an address as a list of sessions shows it, empty for none.
+func addressText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
 // userLabel is what people call the user: a name that they chose, or else the e-mail address; may be empty.
 func userLabel(claims map[string]any) string {
 	for _, name := range []string{"preferred_username", "email"} {
@@ -74,6 +82,6 @@ func (s *site) newcomer(r *http.Request, p *provider, id verifiedID, claims map[
 	return session.Session{
 		Issuer: p.issuer, Subject: id.Subject, ProviderSession: id.ProviderSession,
 		ACR: id.ACR, AuthTime: id.AuthTime, Claims: claims,
-		Label: cmp.Or(userLabel(id.Claims), userLabel(claims)), Address: browserAddress(s.trusted, r), UserAgent: r.UserAgent(),
+		Label: cmp.Or(userLabel(id.Claims), userLabel(claims)), Address: addressText(browserAddress(s.trusted, r)), UserAgent: r.UserAgent(),
 	}
 }

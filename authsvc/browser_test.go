@@ -48,7 +48,7 @@ func TestBrowserAddress(t *testing.T) {
 		if test.real != "" {
 			r.Header.Set("X-Real-IP", test.real)
 		}
-		if got := browserAddress(trusted, r); got != test.want {
+		if got := addressText(browserAddress(trusted, r)); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 	}
@@ -56,7 +56,7 @@ func TestBrowserAddress(t *testing.T) {
 	r.RemoteAddr = "@"
 	r.Header.Set("X-Forwarded-For", "203.0.113.7")
 	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.UnixAddr{Net: "unix"}))
-	if got := browserAddress(nil, r); got != "203.0.113.7" {
+	if got := addressText(browserAddress(nil, r)); got != "203.0.113.7" {
 		t.Errorf("by a unix socket: %q", got)
 	}
 }

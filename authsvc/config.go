@@ -35,6 +35,7 @@ type Config struct {
 	Cookie   Cookie   `key:"cookie" doc:"the session cookie"`
 	Session  Session  `key:"session" doc:"how long a session lives"`
 	Redirect Redirect `key:"redirect" doc:"where a login may end"`
+	Limits   Limits   `key:"limits" service:"true" doc:"what one address may ask for"`
 
 	// Headers maps an identity header (canonical name) to what it carries.
 	// After [Load] the default headers are merged in and the removed ones are gone.
@@ -114,6 +115,11 @@ type Session struct {
 type Redirect struct {
 	AllowedHosts []string `key:"allowed_hosts" shared:"report" doc:"hosts besides the public one: host, host:8080, host:*, .example.com or *.example.com"`
 	Default      string   `key:"default" default:"/" shared:"report" doc:"where a login without rd ends"`
+}
+
+// Limits bounds what one address may ask for: an IPv4 address, or the /64 of an IPv6 address.
+type Limits struct {
+	LoginsPerMinute int `key:"logins_per_minute" default:"0" shared:"report" doc:"logins that one address may begin in a minute at each replica, and finish; 0 is any number"`
 }
 
 // Header says what an identity header carries. In the file it is the claim alone, as a text, or all of it as a mapping.

@@ -187,7 +187,7 @@ func comesFromWhereItIsTold(t *testing.T, r *http.Request, forwardedFor string) 
 	r.RemoteAddr = "10.1.2.3:4567"
 	at := func(forwardedFor string) string {
 		r.Header["X-Forwarded-For"] = []string{forwardedFor}
-		return browserAddress(gatewayNetworks, r)
+		return addressText(browserAddress(gatewayNetworks, r))
 	}
 	found := at(forwardedFor)
 	if found == "" {

@@ -32,7 +32,8 @@ func TestImports(t *testing.T) {
 		"cel.dev/cel-go/interpreter":                              "the variables of an expression",
 		"golang.org/x/text/unicode/norm":                          "characters that some readers take for others",
 		"golang.org/x/net/publicsuffix":                           "which domains a cookie may have",
-		"github.com/maypok86/otter/v2":                            "what is known of bearer tokens, and assertions that are kept for a moment",
+		"github.com/maypok86/otter/v2":                            "what is known of bearer tokens, assertions that are kept for a moment, and whose logins are counted",
+		"golang.org/x/time/rate":                                  "how many logins an address may begin",
 		"golang.org/x/net/http/httpguts":                          "which names a header may have",
 	}
 	// What is tempting, and why not.

@@ -24,6 +24,7 @@ type metrics struct {
 	touchFailures   prometheus.Counter
 	introspections  *prometheus.CounterVec
 	panics          prometheus.Counter
+	loginsLimited   prometheus.Counter
 }
 
 func newMetrics(registry *prometheus.Registry) metrics {
@@ -69,6 +70,9 @@ func newMetrics(registry *prometheus.Registry) metrics {
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_panics_total", Help: "Panics that were answered with 503 or 500.",
 		}),
+		loginsLimited: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "authsvc_logins_limited_total", Help: "Requests of /start and /callback that limits.logins_per_minute refused.",
+		}),
 	}
 	for _, result := range []string{session.RefreshOK, session.RefreshShared, session.RefreshRevoked, session.RefreshFailed} {
 		m.refreshes.WithLabelValues(result) // there from the start, so that the first one is an increase
@@ -79,7 +83,7 @@ func newMetrics(registry *prometheus.Registry) metrics {
 	for _, result := range []string{"ok", "failed"} {
 		m.revised.WithLabelValues(result)
 	}
-	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.revised, m.touchFailures, m.introspections, m.panics)
+	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.revised, m.touchFailures, m.introspections, m.panics, m.loginsLimited)
 	return m
 }
 

@@ -25,11 +25,12 @@ type route struct {
 func (s *Service) routes() []route {
 	get := []string{http.MethodGet, http.MethodHead}
 	getOrPost := append(slices.Clone(get), http.MethodPost)
+	start, callback := s.page(s.limited(s.starts, s.start)), s.page(s.limited(s.callbacks, s.callback))
 	routes := []route{
-		{path: "/start", methods: get, handle: s.page(s.start)},
-		{path: "/sign_in", methods: get, handle: s.page(s.start)},
-		{path: "/callback", handle: s.page(s.callback)}, // which of GET and POST is the provider's matter
-		{path: "/callback/{provider}", handle: s.page(s.callback)},
+		{path: "/start", methods: get, handle: start},
+		{path: "/sign_in", methods: get, handle: start},
+		{path: "/callback", handle: callback}, // which of GET and POST is the provider's matter
+		{path: "/callback/{provider}", handle: callback},
 		{path: "/logout", methods: getOrPost, handle: s.page(s.logout)},
 		{path: "/sign_out", methods: getOrPost, handle: s.page(s.logout)},
 		{path: "/signed_out", methods: get, handle: s.page(s.signedOut)},

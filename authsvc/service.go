@@ -3,6 +3,7 @@ package authsvc
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -56,12 +57,15 @@ type Service struct {
 	stock    *stock
 	// assertions are those that were made a moment ago, of every site.
 	assertions *keptAssertions
-	cuts       notices
-	sites      atomic.Pointer[sites]
-	draining   atomic.Bool
-	unusable   atomic.Bool    // the configuration on disk is
-	flights    sync.WaitGroup // refreshes under way, which no request waits for
-	overage    sync.Once      // the operator was told of groups that are left out
+	cuts       notices[session.ID]
+	limitsTold notices[netip.Prefix]
+	// Each has its own count: who was let begin a login is let finish it.
+	starts, callbacks *loginLimit
+	sites             atomic.Pointer[sites]
+	draining          atomic.Bool
+	unusable          atomic.Bool    // the configuration on disk is
+	flights           sync.WaitGroup // refreshes under way, which no request waits for
+	overage           sync.Once      // the operator was told of groups that are left out
 
 	// Among the replicas.
 	id, version string
@@ -86,6 +90,8 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		store: o.Store, log: o.Log, registry: o.Metrics, metrics: newMetrics(o.Metrics), known: knownProviders{},
 		id: newReplicaID(), version: o.Version, crossed: make(chan struct{}, 1),
+		cuts:       notices[session.ID]{pause: noticePause, most: maxNotices},
+		limitsTold: notices[netip.Prefix]{pause: limitedPause, most: maxLimitedTold},
 	}
 	s.endings.Store, s.journal.Store = o.Store, o.Store
 	s.endings.Panicked, s.journal.Panicked = s.notePanic, s.notePanic
@@ -94,6 +100,7 @@ func New(o Options) (*Service, error) {
 		Report: s.metrics.countCache, Back: s.journal.Replay,
 	})
 	s.assertions = newKeptAssertions(cacheBytes() / 4)
+	s.starts, s.callbacks = newLoginLimit(o.Config.Limits.LoginsPerMinute), newLoginLimit(o.Config.Limits.LoginsPerMinute)
 	s.tokens = newKnownTokens(o.Store.Now, s.notePanic)
 	s.standing.Store(&standing{}) // not ready until Join says otherwise
 	s.stock = &stock{counter: o.Store}

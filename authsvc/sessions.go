@@ -65,7 +65,7 @@ func (s *Service) showSessionsOf(w http.ResponseWriter, r *http.Request, site *s
 	defer cancel()
 	// On its list or not, it is here.
 	own := session.Listed{ID: current.ID, Expires: current.Expires}
-	own.Created, own.Address, own.UserAgent = current.Created, browserAddress(site.trusted, r), r.UserAgent()
+	own.Created, own.Address, own.UserAgent = current.Created, addressText(browserAddress(site.trusted, r)), r.UserAgent()
 	page := pages.Page{Kind: pages.Sessions, End: here, Sessions: make([]pages.Session, 1)}
 	for l, err := range site.sessions.Group(ctx, groupOf(current)) {
 		if err != nil {

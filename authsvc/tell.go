@@ -81,23 +81,26 @@ const (
 	maxNotices = 1000
 )
 
-// notices remembers what the log has told about sessions. It is safe for concurrent use; its zero value is ready.
-type notices struct {
+// notices remembers of what the log has told. It is safe for concurrent use.
+type notices[K comparable] struct {
+	pause time.Duration // how long the log says nothing again about the same
+	most  int           // of how many it tells in that time
+
 	mu    sync.Mutex
 	began time.Time
-	told  map[session.ID]struct{}
+	told  map[K]struct{}
 }
 
-// due reports whether there is something to tell about a session, and remembers that it was told.
-func (n *notices) due(id session.ID, now time.Time) bool {
+// due reports whether there is something to tell, and remembers that it was told.
+func (n *notices[K]) due(about K, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.told == nil || now.Sub(n.began) >= noticePause {
-		n.began, n.told = now, map[session.ID]struct{}{}
+	if n.told == nil || now.Sub(n.began) >= n.pause {
+		n.began, n.told = now, map[K]struct{}{}
 	}
-	if _, told := n.told[id]; told || len(n.told) >= maxNotices {
+	if _, told := n.told[about]; told || len(n.told) >= n.most {
 		return false
 	}
-	n.told[id] = struct{}{}
+	n.told[about] = struct{}{}
 	return true
 }

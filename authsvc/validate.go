@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -31,6 +32,7 @@ func (v *validator) site() {
 	v.cookieScope()
 	v.session()
 	v.redirect()
+	v.limits()
 	v.headers()
 	v.rules("rules", v.c.Rules, v.c.OIDC.GroupsClaim)
 	v.bearer()
@@ -161,6 +163,16 @@ func (v *validator) session() {
 	}
 	if s.MaxPerUser < 0 {
 		v.wrong("session.max_per_user", "is negative", "write the number of sessions that a user keeps, or 0 for no cap")
+	}
+}
+
+// limits checks what one address may ask for, and that addresses can be told apart.
+func (v *validator) limits() {
+	const key = "limits.logins_per_minute"
+	if n := v.c.Limits.LoginsPerMinute; n < 0 {
+		v.wrong(key, "is negative", "write the number of logins that one address may begin in a minute, or 0 for any number")
+	} else if n > 0 && isOpenToOthers(v.c.Listen) && !slices.ContainsFunc(v.c.TrustedPrefixes(), func(n netip.Prefix) bool { return !n.Addr().IsLoopback() }) {
+		v.warn(key, "counts everybody as one behind a gateway on another machine, since trusted_proxies does not list it", "list the gateway's network in trusted_proxies; leave it where browsers come without one")
 	}
 }
 

@@ -81,6 +81,12 @@ func (v *validator) listeners() {
 	}
 }
 
+// isOpenToOthers tells whether other machines can reach what listens there. Of the sockets of a unit nothing is known.
+func isOpenToOthers(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && !strings.HasPrefix(address, "unix:") && !isLoopbackHost(lowerASCII(host))
+}
+
 // maxSocketPath is how long the path of a unix socket may be on every system (sun_path, less its final zero).
 const maxSocketPath = 103
 

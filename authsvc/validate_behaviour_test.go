@@ -88,6 +88,13 @@ func TestValidateTheRest(t *testing.T) {
 		{name: "no shutdown", change: func(c *Config) { c.Shutdown = Shutdown{} }},
 		{name: "negative delay", change: func(c *Config) { c.Shutdown.Delay = -1 }, key: "shutdown.delay"},
 		{name: "long timeout", change: func(c *Config) { c.Shutdown.Timeout = 2 * time.Hour }, key: "shutdown.timeout"},
+		{name: "logins", change: func(c *Config) { c.Limits.LoginsPerMinute = 60 }},
+		{name: "negative logins", change: func(c *Config) { c.Limits.LoginsPerMinute = -1 }, key: "limits.logins_per_minute"},
+		{name: "logins of an unknown gateway", change: func(c *Config) { c.Limits.LoginsPerMinute, c.Listen = 60, ":4180" }, warns: "limits.logins_per_minute"},
+		{name: "logins of a known gateway", change: func(c *Config) {
+			c.Limits.LoginsPerMinute, c.Listen, c.TrustedProxies = 60, ":4180", []string{"10.0.0.0/8"}
+		}},
+		{name: "logins of a local gateway", change: func(c *Config) { c.Limits.LoginsPerMinute, c.Listen = 60, "unix:/run/a" }},
 		{name: "generation", change: func(c *Config) { c.ConfigGeneration = 3 }},
 		{name: "negative generation", change: func(c *Config) { c.ConfigGeneration = -1 }, key: "config_generation"},
 		{name: "a rule", change: func(c *Config) { c.Rules = []Rule{{}} }},

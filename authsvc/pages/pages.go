@@ -42,6 +42,7 @@ const (
 	Forbidden           Kind = "forbidden"            // 403: a POST that another site sent; Action opens our own page with the button
 	NotFound            Kind = "not_found"            // 404; Action leads to the start page
 	MethodNotAllowed    Kind = "method_not_allowed"   // 405; the caller sets Allow; Action leads to the start page
+	TooMany             Kind = "too_many"             // 429: more logins than one address may begin; Action tries again
 	Internal            Kind = "internal"             // 500; Action tries again
 )
 
@@ -70,6 +71,7 @@ var appearances = map[Kind]appearance{
 	Forbidden:           {"lock", false},
 	NotFound:            {"search", false},
 	MethodNotAllowed:    {"search", false},
+	TooMany:             {"clock", false},
 	Internal:            {"warning", false},
 }
 
@@ -109,7 +111,7 @@ type Page struct {
 	More     bool
 	End      string
 
-	// RetryAfter is told with status 503, rounded up to whole seconds; zero or less is 5 s.
+	// RetryAfter is told with status 503 and 429, rounded up to whole seconds; zero or less is 5 s.
 	RetryAfter time.Duration
 }
 
@@ -129,7 +131,7 @@ var style string
 var page = template.Must(template.New("page").Parse(pageSource))
 
 // Write answers r with p under status, in the language of r's Accept-Language. It sets every header that the page
-// needs, Retry-After with status 503 included, and leaves the others of w alone. The answer to HEAD has no body.
+// needs, Retry-After with status 503 and 429 included, and leaves the others of w alone. The answer to HEAD has no body.
 //
 // The page is whole before the first byte leaves. Its error says that the page could not be made, which is a fault
 // of this package; the person has then got the status as plain text. That the client has gone is no error here.
@@ -158,7 +160,7 @@ func write(w http.ResponseWriter, r *http.Request, status int, p Page, t *templa
 	h.Set("Content-Language", c.lang)
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	h.Add("Vary", "Accept-Language")
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		h.Set("Retry-After", retryAfter(p.RetryAfter))
 	}
 	w.WriteHeader(status)
