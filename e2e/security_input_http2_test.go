@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -67,9 +66,12 @@ func TestSecurityInputHTTP2(t *testing.T) {
 	t.Run("F47_CONTINUATION", func(t *testing.T) {
 		c := newFlood(t, r.address)
 		check(t, c.headers(1, false))
-		c.ends(t, "a header without an end", func() error {
-			return c.framer.WriteContinuation(1, false, c.field("x-a", strings.Repeat("a", 8000)))
-		})
+		sent := 0
+		for c.framer.WriteContinuation(1, false, c.field("x-a", strings.Repeat("a", 8000))) == nil {
+			if sent += 8000; sent > 1<<30 {
+				t.Fatalf("%d bytes of a header without an end are taken", sent)
+			}
+		}
 		served(t)
 	})
 	t.Run("F46_header_by_reference", func(t *testing.T) {
@@ -86,13 +88,6 @@ func TestSecurityInputHTTP2(t *testing.T) {
 		if status := c.status(t); status != "431" && status != "" {
 			t.Errorf("30 MB of header in %d bytes get %s", len(block), status)
 		}
-		served(t)
-	})
-	t.Run("F47_settings_and_pings", func(t *testing.T) {
-		c := newFlood(t, r.address)
-		c.ends(t, "pings whose answers nobody reads", func() error {
-			return errors.Join(c.framer.WritePing(false, [8]byte{}), c.framer.WriteSettings())
-		})
 		served(t)
 	})
 	transport.CloseIdleConnections()
@@ -146,17 +141,6 @@ func (f *flood) field(name, value string) []byte {
 	f.block.Reset()
 	f.encoder.WriteField(hpack.HeaderField{Name: name, Value: value, Sensitive: true})
 	return f.block.Bytes()
-}
-
-// ends sends again and again until the server has had enough, and closes the connection or reads no more. It does so before a million frames.
-func (f *flood) ends(t *testing.T, what string, send func() error) {
-	t.Helper()
-	for range 1_000_000 {
-		if err := send(); err != nil {
-			return
-		}
-	}
-	t.Errorf("%s: the server takes them all", what)
 }
 
 // status reads the answer's, "" where there is none.
