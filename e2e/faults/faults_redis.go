@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
+
+	"authsvc/session/storetest"
 )
 
 const unavailable = http.StatusServiceUnavailable
@@ -25,26 +28,167 @@ var redisFaults = []row{
 		},
 	},
 	{
-		id: "F3", name: "Redis stands still for 3 s (SIGSTOP)", on: everywhere, class: "Redis stands still",
-		bound: "503 within 150 ms; then 200", shows: []int{unavailable},
+		id: "F1b", name: "a master killed, back after 5 s", on: []topology{sentinel, cluster}, class: "Redis fails over",
+		bound: "503 until the failover; then 200", shows: []int{unavailable}, loses: true,
 		fault: func(ctx context.Context, s *scene) error {
 			redis := s.store.master()
 			s.begin()
-			redis.Pause()
-			s.during(ctx, 3*time.Second)
-			redis.Resume()
+			redis.Kill()
+			s.during(ctx, 5*time.Second)
+			redis.Start()
 			s.end()
 			return nil
 		},
 	},
 	{
-		id: "F5a", name: "20 ms more to Redis, ± 10 ms", on: []topology{standalone}, class: "the way to Redis",
-		bound: "200",
+		id: "F2", name: "Redis killed, back after 3 s with its file", on: []topology{standalone}, own: special{redis: []string{"--appendonly", "yes", "--appendfsync", "always"}},
+		bound: "503; then 200 with the same cookies", shows: []int{unavailable},
 		fault: func(ctx context.Context, s *scene) error {
-			err := s.eachStoreProxy(func(p *proxy) error { return p.hurt(answers, "latency", map[string]any{"latency": 20, "jitter": 10}) })
+			redis := s.store.master()
+			s.begin()
+			redis.Kill()
 			s.during(ctx, 3*time.Second)
-			s.eachStoreProxy(func(p *proxy) error { p.heal(); return nil })
-			return err
+			redis.Start()
+			s.end()
+			return nil
 		},
 	},
+	{
+		id: "F3", name: "Redis stands still for 4 s (SIGSTOP)", on: []topology{standalone}, class: "Redis stands still",
+		bound: "503 within 150 ms; then 200", shows: []int{unavailable}, fault: standStill,
+	},
+	{
+		id: "F3b", name: "a master stands still for 4 s (SIGSTOP)", on: []topology{sentinel, cluster},
+		bound: "503 within 150 ms until the failover; then 200", shows: []int{unavailable}, loses: true, fault: standStill,
+	},
+	{
+		id: "F4a", name: "Redis sleeps for 2 s (DEBUG SLEEP)", on: everywhere,
+		bound: "503 within 150 ms; then 200, dials within the pools", shows: []int{unavailable}, loses: true,
+		fault: dialing(func(ctx context.Context, s *scene, redis *storetest.Server) error {
+			return redis.Client().Do(ctx, "DEBUG", "SLEEP", 2).Err()
+		}),
+	},
+	{
+		id: "F4b", name: "Redis takes no commands for 2 s (CLIENT PAUSE)", on: everywhere,
+		bound: "503 within 150 ms; then 200, dials within the pools", shows: []int{unavailable}, loses: true,
+		fault: dialing(func(ctx context.Context, s *scene, redis *storetest.Server) error {
+			redis.Do("CLIENT", "PAUSE", 2000, "ALL")
+			s.during(ctx, 2*time.Second)
+			return nil
+		}),
+	},
+	{
+		id: "F5a", name: "20 ms more to Redis, ± 10 ms", on: []topology{standalone}, class: "the way to Redis is bad",
+		bound: "200", fault: onTheWay(3*time.Second, answers, "latency", map[string]any{"latency": 20, "jitter": 10}),
+	},
+	{
+		id: "F5b", name: "300 ms more to Redis", on: []topology{standalone},
+		bound: "503 within 150 ms; then 200", shows: []int{unavailable},
+		fault: faulty(onTheWay(3*time.Second, answers, "latency", map[string]any{"latency": 300})),
+	},
+	{
+		id: "F6a", name: "each 20th answer of Redis cut after 1 to 40 bytes", on: []topology{standalone},
+		bound: "200 or 503, nobody is another", fault: faulty(onTheWay(3*time.Second, answers, "cut", map[string]any{"every": 20, "most": 40})),
+	},
+	{
+		id: "F6b", name: "each connection to Redis reset after 100 ms", on: []topology{standalone},
+		bound: "200 or 503, nobody is another", fault: faulty(onTheWay(3*time.Second, answers, "reset_peer", map[string]any{"timeout": 100})),
+	},
+	{
+		id: "F7", name: "each 20th answer comes 150 ms late, when nobody waits", on: []topology{standalone},
+		bound: "200 or 503, nobody is another", fault: faulty(onTheWay(4*time.Second, answers, "late", map[string]any{"every": 20, "late": 150})),
+	},
+	{
+		id: "F8a", name: "Redis' address takes connections and never answers", on: []topology{standalone},
+		bound: "503 within 150 ms; then 200", shows: []int{unavailable}, fault: faulty(onTheWay(3*time.Second, questions, "timeout", map[string]any{"timeout": 0})),
+	},
+	{
+		id: "F8b", name: "the other end of every connection vanishes silently", on: []topology{standalone},
+		bound: "503 within 150 ms; then 200", shows: []int{unavailable}, fault: faulty(onTheWay(3*time.Second, answers, "timeout", map[string]any{"timeout": 0})),
+	},
+	{
+		id: "F9a", name: "all connections closed by Redis, 6 times (CLIENT KILL)", on: everywhere, class: "Redis hangs up",
+		bound: "200",
+		fault: func(ctx context.Context, s *scene) error {
+			for range 6 {
+				for _, redis := range s.store.masters() {
+					redis.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+				}
+				s.during(ctx, 500*time.Millisecond)
+			}
+			return nil
+		},
+	},
+	{
+		id: "F9b", name: "idle connections closed by Redis after a second (timeout 1)", on: everywhere,
+		bound: "200",
+		fault: func(ctx context.Context, s *scene) error {
+			servers := s.store.masters()
+			for _, redis := range servers {
+				redis.Do("CONFIG", "SET", "timeout", 1)
+			}
+			s.during(ctx, 4*time.Second)
+			for _, redis := range servers {
+				redis.Do("CONFIG", "SET", "timeout", 0)
+			}
+			return nil
+		},
+	},
+}
+
+// standStill stops a master where it stands.
+func standStill(ctx context.Context, s *scene) error {
+	redis := s.store.master()
+	s.begin()
+	redis.Pause()
+	s.during(ctx, 4*time.Second)
+	redis.Resume()
+	s.end()
+	return nil
+}
+
+// onTheWay hurts what is between each replica and Redis.
+func onTheWay(d time.Duration, direction, kind string, attributes map[string]any) func(context.Context, *scene) error {
+	return func(ctx context.Context, s *scene) error {
+		err := s.eachStoreProxy(func(p *proxy) error { return p.hurt(direction, kind, attributes) })
+		s.during(ctx, d)
+		for _, p := range s.toStore {
+			p.heal()
+		}
+		return err
+	}
+}
+
+// faulty is a fault that is one from its first moment to its last.
+func faulty(fault func(context.Context, *scene) error) func(context.Context, *scene) error {
+	return func(ctx context.Context, s *scene) error {
+		s.begin()
+		err := fault(ctx, s)
+		s.end()
+		return err
+	}
+}
+
+// dialing stops a master for a while, and counts the connections that replicas make meanwhile and afterwards: each has a pool of 32, and three of its own for what Redis
+// tells of changes.
+func dialing(stop func(context.Context, *scene, *storetest.Server) error) func(context.Context, *scene) error {
+	return func(ctx context.Context, s *scene) error {
+		const own, pool = 3, 32
+		redis := s.store.master()
+		before := redis.Info("total_connections_received")
+		s.begin()
+		err := stop(ctx, s, redis)
+		s.end()
+		if err != nil {
+			return fmt.Errorf("stop Redis: %w", err)
+		}
+		s.during(ctx, time.Second)
+		most := int64(len(s.Replicas) * (2*pool + own))
+		dials := redis.Info("total_connections_received") - before
+		s.note("%d dials", dials)
+		if s.topology == standalone && dials > most { // elsewhere servers and sentinels dial, too
+			s.fail("%d connections were made to Redis, of at most %d", dials, most)
+		}
+		return nil
+	}
 }

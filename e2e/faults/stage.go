@@ -33,13 +33,15 @@ type stage struct {
 type special struct {
 	redis    []string // arguments of redis-server, standalone alone
 	settings []string // environment of all replicas
-	nginx    bool     // in front of the replicas, at s.URL; the load goes through it
-	shifted  bool     // s.shifted is built: the program with a clock that can be wrong (package shifted), for s.Restart
-	spoils   bool     // nothing of that; but the row leaves the parts in no state for others
+	// passwordFile, unless empty, is what the file of replicas' store.password holds in the beginning.
+	passwordFile string
+	nginx        bool // in front of the replicas, at s.URL; the load goes through it
+	shifted      bool // s.shifted is built: the program with a clock that can be wrong (package shifted), for s.Restart
+	spoils       bool // nothing of that; but the row leaves the parts in no state for others
 }
 
 func (s special) any() bool {
-	return s.spoils || s.nginx || s.shifted || len(s.redis) > 0 || len(s.settings) > 0
+	return s.spoils || s.nginx || s.shifted || s.passwordFile != "" || len(s.redis) > 0 || len(s.settings) > 0
 }
 
 // raise starts the parts and signs everybody in. The stage is to be struck, also after an error.
@@ -84,6 +86,12 @@ func (s *stage) raise(ctx context.Context) (err error) {
 		}
 	}
 	s.Settings = own.settings
+	if own.passwordFile != "" {
+		if err := os.WriteFile(s.passwordFile(), []byte(own.passwordFile+"\n"), 0o600); err != nil {
+			return err
+		}
+		s.Settings = append(slices.Clone(s.Settings), "AUTHSVC_STORE_PASSWORD_FILE="+s.passwordFile())
+	}
 	if err := s.StartReplicas(ctx, s.replicas, s.throughProxy); err != nil {
 		return err
 	}
@@ -138,6 +146,9 @@ func (s *stage) feelPulse(ctx context.Context) {
 	})
 }
 
+// passwordFile is where replicas read Redis' password, when a row has one.
+func (s *stage) passwordFile() string { return filepath.Join(s.Dir, "redis-password") }
+
 // strike stops all parts.
 func (s *stage) strike() error { return s.Stop() }
 
@@ -172,7 +183,7 @@ func (s *stage) signInAll(ctx context.Context) error {
 
 // retried signs somebody in, who presses the button again when it fails: the machine may be busy.
 func (s *stage) retried(ctx context.Context, v *visitor) (err error) {
-	for range 5 {
+	for range 30 {
 		var a rig.Answer
 		if a, err = v.signIn(ctx, s.replica(), s.replica(), nil); err == nil && v.session == "" {
 			err = fmt.Errorf("%s signs in: %d %q", v.Name, a.Status, a.Title())

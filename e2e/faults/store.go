@@ -76,12 +76,10 @@ func (s *store) masters() []*storetest.Server {
 // master is one of the masters.
 func (s *store) master() *storetest.Server { return s.masters()[0] }
 
-// clientOf is a client of whoever holds the keys now; the caller closes it.
+// client is a client of whoever holds the keys now; the caller closes it.
 func (s *store) client() redis.UniversalClient {
 	if s.topology != cluster {
-		master := s.master()
-		o := *master.Client().Options()
-		return redis.NewClient(&o)
+		return newClient(*s.master().Client().Options())
 	}
 	addresses := []string{}
 	for _, node := range s.servers {
@@ -89,6 +87,9 @@ func (s *store) client() redis.UniversalClient {
 	}
 	return redis.NewClusterClient(&redis.ClusterOptions{Addrs: addresses, DisableIdentity: true, DisableRoutingPolicies: true})
 }
+
+// newClient is a client of its own connections.
+func newClient(o redis.Options) *redis.Client { return redis.NewClient(&o) }
 
 // missing returns which of the sessions, given by their cookies, the store does not hold, by name.
 func (s *store) missing(ctx context.Context, cookies map[string]string) (map[string]bool, error) {
