@@ -99,23 +99,21 @@ func (site *site) issuerOf(token string) *provider {
 }
 
 // endOnce ends the sessions that a token names, unless it was seen before, by any replica. One whose work could not be finished may
-// come again.
+// come again. A store that is full takes no claim, but deletes: then it is not known whether the token was seen before, and the sessions end all the same.
 func (s *Service) endOnce(ctx context.Context, site *site, p *provider, token logoutToken) (ended int, err error) {
 	name := session.SlotName{Kind: "jti", Hash: hashOf([]byte(site.name), []byte(p.issuer), []byte(token.id))}
 	life := token.expires.Sub(s.store.Now())
-	held, claimed, err := s.store.Claim(ctx, name, logoutPending, life)
-	if err != nil {
-		return 0, err
-	}
-	if !claimed && string(held) == string(logoutDone) {
+	held, claimed, unclaimed := s.store.Claim(ctx, name, logoutPending, life)
+	if unclaimed == nil && !claimed && string(held) == string(logoutDone) {
 		return 0, fmt.Errorf("%w: it was used before", errLogoutToken)
 	}
+	failures := []error{unclaimed}
 	for _, group := range token.groups {
 		n, err := site.sessions.EndGroup(ctx, group)
-		ended += n
-		if err != nil {
-			return ended, err
-		}
+		ended, failures = ended+n, append(failures, err)
+	}
+	if err := errors.Join(failures...); err != nil {
+		return ended, err
 	}
 	finished, err := s.store.Replace(ctx, name, logoutPending, logoutDone, life)
 	if err == nil && !finished {

@@ -211,8 +211,11 @@ func TestBackchannelStoreDown(t *testing.T) {
 			}
 			r.store.down.Store(false)
 			r.store.refuse()
-			if operation == "everything" {
+			switch operation {
+			case "everything":
 				r.everywhere(b.sessionCookie(), http.StatusOK)
+			case "claim": // a store that is full claims nothing, and deletes
+				r.everywhere(b.sessionCookie(), http.StatusUnauthorized)
 			}
 			checkBackchannel(t, r.backchannel(1, token), http.StatusOK)
 			r.everywhere(b.sessionCookie(), http.StatusUnauthorized)
