@@ -23,6 +23,7 @@ const (
 type load struct {
 	*stage
 	history *history.History
+	buttons bool // nobody signs out through the provider
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
@@ -32,8 +33,8 @@ type load struct {
 }
 
 // startLoad begins the work; end ends it.
-func (s *stage) startLoad(ctx context.Context, h *history.History) *load {
-	l := &load{stage: s, history: h}
+func (s *stage) startLoad(ctx context.Context, h *history.History, buttons bool) *load {
+	l := &load{stage: s, history: h, buttons: buttons}
 	pacing, cancel := context.WithCancel(ctx)
 	l.cancel = cancel
 	l.running.Go(func() { l.evenly(pacing, s.rate, func(i int, due time.Time) { l.verdict(ctx, i, due) }) })
@@ -89,7 +90,7 @@ func (l *load) verdict(ctx context.Context, i int, due time.Time) {
 // change lets somebody sign out, in every fourth case by the provider, and somebody who is out sign in.
 func (l *load) change(ctx context.Context, i int) {
 	v := l.people[rand.IntN(len(l.people))]
-	if had, in := v.signOut(ctx, l.replica(), i%4 == 3, l.history); in {
+	if had, in := v.signOut(ctx, l.replica(), i%4 == 3 && !l.buttons, l.history); in {
 		l.mu.Lock()
 		if l.ended = append(l.ended, had); len(l.ended) > ghosts {
 			l.ended = l.ended[1:]

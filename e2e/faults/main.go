@@ -114,9 +114,11 @@ func main() {
 		}
 		return
 	}
-	// A closed terminal or pipe ends it too, as otherwise the parts would run on without it.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE, syscall.SIGHUP)
+	// A closed terminal or pipe ends it too (see run), as otherwise the parts would run on without it.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	// Told of to nobody, so that it is an error of whoever writes: a connection that breaks raises it as well.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if err := run(ctx, o, plays); err != nil {
 		fmt.Fprintf(os.Stderr, "faults: %v\n", err)
 		os.Exit(1)
@@ -174,8 +176,12 @@ func run(ctx context.Context, o options, plays []play) (err error) {
 		}
 		err = os.RemoveAll(dir)
 	}()
+	ctx, interrupt := context.WithCancel(ctx)
+	defer interrupt()
 	say := func(format string, args ...any) {
-		fmt.Printf("%5.0f s  %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
+		if _, err := fmt.Printf("%5.0f s  %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...)); err != nil {
+			interrupt()
+		}
 	}
 	if o.program == "" || o.race {
 		say("building authsvc")

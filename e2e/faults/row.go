@@ -34,6 +34,8 @@ type row struct {
 	shows []int
 	// loses says that the store itself loses sessions: those that it does not hold afterwards may be refused, from s.begin on.
 	loses bool
+	// buttons says that nobody signs out through the provider.
+	buttons bool
 	// missing tells why the row cannot run on this machine; nil: it can.
 	missing func() string
 }

@@ -85,7 +85,11 @@ func (v *visitor) signOut(ctx context.Context, at *rig.Replica, byProvider bool,
 		browser := rig.Person{Rig: v.Rig, Name: v.Name, Cookie: had.cookie}
 		a, err = browser.PressSignOut(ctx, "http://"+at.Address)
 	}
-	o := history.Operation{Kind: history.Logout, Session: had.session, Person: v.Name, Replica: at.Name, Due: sent, Sent: sent, Answered: time.Now(), Status: a.Status}
+	kind := history.Logout
+	if byProvider {
+		kind = history.ProviderLogout
+	}
+	o := history.Operation{Kind: kind, Session: had.session, Person: v.Name, Replica: at.Name, Due: sent, Sent: sent, Answered: time.Now(), Status: a.Status}
 	if err != nil {
 		o.Status, o.Failure = 0, err.Error()
 	}

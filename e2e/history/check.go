@@ -81,7 +81,7 @@ func Check(operations []Operation, p Promises) Report {
 		switch o.Kind {
 		case Login:
 			r.logins(o, p)
-		case Logout:
+		case Logout, ProviderLogout:
 			r.logouts(o, p)
 		case Verdict:
 			late = append(late, o.Answered.Sub(o.Due))
@@ -115,7 +115,7 @@ func livesOf(operations []Operation) map[string]*life {
 		switch {
 		case o.Kind == Known || o.Kind == Login && o.acknowledged():
 			l.begun, l.acknowledged = o.Answered, true
-		case o.Kind == Logout:
+		case o.Kind == Logout || o.Kind == ProviderLogout:
 			if l.ending.IsZero() || o.Sent.Before(l.ending) {
 				l.ending = o.Sent
 			}

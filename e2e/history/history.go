@@ -18,14 +18,18 @@ const (
 	Verdict Kind = iota
 	// Login begins a session, which exists for everybody else from its answer on. Only logins that were answered with a cookie have a Session.
 	Login
-	// Logout ends a session, by the person or by the provider. It is acknowledged by a status below 400.
+	// Logout ends a session, by the person's button. It is acknowledged by a status below 400.
 	Logout
+	// ProviderLogout ends a session, through the provider's back-channel logout.
+	ProviderLogout
 	// Known is no request: the session lived already when the history began.
 	Known
 )
 
 // String returns the kind's name in reports.
-func (k Kind) String() string { return [...]string{"verdict", "login", "logout", "known"}[k] }
+func (k Kind) String() string {
+	return [...]string{"verdict", "login", "logout", "provider's logout", "known"}[k]
+}
 
 // Operation is one request and its answer.
 type Operation struct {

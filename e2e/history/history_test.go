@@ -42,6 +42,11 @@ func logout(seconds float64, status int) Operation {
 	return Operation{Kind: Logout, Session: "ann#1", Person: "ann", Replica: "one", Sent: at(seconds), Answered: at(seconds + .1), Status: status}
 }
 
+func byProvider(o Operation) Operation {
+	o.Kind = ProviderLogout
+	return o
+}
+
 var known = Operation{Kind: Known, Session: "ann#1", Person: "ann", Sent: start, Answered: start}
 
 // Each history violates exactly one promise, or none.
@@ -57,7 +62,8 @@ func TestCheck(t *testing.T) {
 		"let in before the bound of a logout":    {operations: []Operation{known, logout(3, 303), ask(3.5, 200)}},
 		"let in after the bound of a logout":     {operations: []Operation{known, logout(3, 303), ask(4.2, 200)}, violates: CheckOut, says: "one let ann pass 1.1s after the logout was acknowledged; the bound is 1s"},
 		"sent before, answered after the bound":  {operations: []Operation{known, logout(3, 303), slow(4, .2, 200)}},
-		"out by the provider":                    {operations: []Operation{known, logout(3, 200), ask(9, 200)}, violates: CheckOut},
+		"out by the provider":                    {operations: []Operation{known, byProvider(logout(3, 200)), ask(9, 200)}, violates: CheckOut},
+		"out by the provider, and refused":       {operations: []Operation{known, byProvider(logout(3, 200)), ask(9, 401)}},
 		"let in in the fault after a logout":     {operations: []Operation{known, logout(9, 303), ask(15, 200)}, violates: CheckOut},
 		"a logout that was not acknowledged":     {operations: []Operation{known, logout(12, 503), ask(15, 200), ask(16, 401)}},
 		"a second logout was acknowledged":       {operations: []Operation{known, logout(12, 503), logout(13, 303), ask(16, 200)}, violates: CheckOut},
@@ -195,7 +201,7 @@ func TestLeftOver(t *testing.T) {
 	} {
 		after := before
 		c.change(&after)
-		if got := strings.Join(LeftOver(before, after), "; "); got != c.want {
+		if got := strings.Join(LeftOver(before, after, Resources{Goroutines: 12, Files: 12, Memory: 24 << 20}), "; "); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

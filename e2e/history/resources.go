@@ -13,12 +13,9 @@ type Resources struct {
 	Memory     float64 // resident bytes
 }
 
-// Slack is by how much resources may differ, besides a tenth: what a pool or a collector keeps by its own lights.
-var Slack = Resources{Goroutines: 12, Files: 12, Memory: 24 << 20}
-
-// LeftOver returns what a process holds more of than before, in words; nothing when all is back where it was. Less is fine. A process that was started
-// anew is another, about which the former says nothing.
-func LeftOver(before, after Resources) (grown []string) {
+// LeftOver returns what a process holds more of than before, in words; nothing when all is back where it was. Less is fine, and so is more by a tenth and the
+// slack: what a pool or a collector keeps by its own lights. A process that was started anew is another, about which the former says nothing.
+func LeftOver(before, after, slack Resources) (grown []string) {
 	if before.PID != after.PID {
 		return nil
 	}
@@ -26,9 +23,9 @@ func LeftOver(before, after Resources) (grown []string) {
 		name                 string
 		before, after, slack float64
 	}{
-		{"goroutines", before.Goroutines, after.Goroutines, Slack.Goroutines},
-		{"open files", before.Files, after.Files, Slack.Files},
-		{"MiB of memory", before.Memory / (1 << 20), after.Memory / (1 << 20), Slack.Memory / (1 << 20)},
+		{"goroutines", before.Goroutines, after.Goroutines, slack.Goroutines},
+		{"open files", before.Files, after.Files, slack.Files},
+		{"MiB of memory", before.Memory / (1 << 20), after.Memory / (1 << 20), slack.Memory / (1 << 20)},
 	} {
 		if r.after > r.before*1.1+r.slack {
 			grown = append(grown, fmt.Sprintf("%.0f %s, before %.0f", math.Round(r.after), r.name, math.Round(r.before)))
