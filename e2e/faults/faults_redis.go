@@ -28,7 +28,7 @@ var redisFaults = []row{
 		},
 	},
 	{
-		id: "F1b", name: "a master killed, back after 5 s", on: []topology{sentinel, cluster}, class: "Redis fails over",
+		id: "F1b", name: "a master killed, back after 5 s", on: []topology{sentinel, cluster},
 		bound: "503 until the failover; then 200", shows: []int{unavailable}, loses: true,
 		fault: func(ctx context.Context, s *scene) error {
 			redis := s.store.master()

@@ -16,7 +16,7 @@ import (
 const (
 	trickle = 4  // logouts a second, and as many logins
 	haunted = 10 // of so many verdicts, one is about a session that has ended
-	ghosts  = 30 // sessions that have ended and are still asked for
+	ghosts  = 30 // sessions that have ended last and are still asked for
 )
 
 // load is the people's work: verdicts at an even pace, whatever becomes of those before, and a trickle of logouts and logins.
@@ -71,7 +71,7 @@ func (l *load) verdict(ctx context.Context, i int, due time.Time) {
 		l.mu.Lock()
 		show := shown{}
 		if n := len(l.ended); n > 0 {
-			show = l.ended[rand.IntN(n)]
+			show = l.ended[n-1-rand.IntN(min(n, ghosts))]
 		}
 		l.mu.Unlock()
 		if show.session != "" {
@@ -92,9 +92,7 @@ func (l *load) change(ctx context.Context, i int) {
 	v := l.people[rand.IntN(len(l.people))]
 	if had, in := v.signOut(ctx, l.replica(), i%4 == 3 && !l.buttons, l.history); in {
 		l.mu.Lock()
-		if l.ended = append(l.ended, had); len(l.ended) > ghosts {
-			l.ended = l.ended[1:]
-		}
+		l.ended = append(l.ended, had)
 		l.out = append(l.out, v)
 		l.mu.Unlock()
 	}
@@ -109,9 +107,12 @@ func (l *load) change(ctx context.Context, i int) {
 	}
 }
 
-// sweep asks about every session that lives. Whoever is told that nobody knows asks again, for a while: how soon all is well is not what a sweep is for.
-func (s *stage) sweep(ctx context.Context, h *history.History) error {
-	next := make(chan shown, len(s.people))
+// sweep asks about every session that lives, and about those that have ended. Whoever is told that nobody knows asks again, for a while: how soon all is well is not what a sweep is for.
+func (s *stage) sweep(ctx context.Context, h *history.History, ended ...shown) error {
+	next := make(chan shown, len(s.people)+len(ended))
+	for _, show := range ended {
+		next <- show
+	}
 	for _, v := range s.people {
 		if show, in := v.shown(); in {
 			next <- show

@@ -65,7 +65,7 @@ func (s *scene) run(ctx context.Context, out *result) error {
 	if err != nil || ctx.Err() != nil {
 		return fmt.Errorf("the fault: %w", cmp.Or(err, ctx.Err()))
 	}
-	if err := s.sweep(ctx, s.history); err != nil {
+	if err := s.sweep(ctx, s.history, load.ended...); err != nil {
 		return err
 	}
 	operations := s.history.Operations()
@@ -79,7 +79,7 @@ func (s *scene) run(ctx context.Context, out *result) error {
 	}
 	report := history.Check(operations, p)
 	s.compare(ctx, before, operations, &report)
-	s.shown(operations, &report)
+	s.shown(&report)
 	out.take(report, s)
 	out.Excused, out.inconclusive = report.Excused, busy > time.Since(began)/5
 	for _, v := range s.people {
@@ -142,12 +142,9 @@ func (v *visitor) forgetLost(losses map[string]history.Loss) {
 }
 
 // shown fails the report where the fault was not seen.
-func (s *scene) shown(operations []history.Operation, report *history.Report) {
-	seen := statuses(operations, s.faults)
-	for _, status := range s.row.shows {
-		if seen[status] == 0 {
-			report.Fail(checkTried, "nobody saw a %d, so that nothing was tried (%v)", status, seen)
-		}
+func (s *scene) shown(report *history.Report) {
+	if err := s.unseen(time.Time{}); err != nil {
+		report.Fail(checkTried, "%v", err)
 	}
 	for _, check := range []string{history.CheckOut, history.CheckIdentity, history.CheckAnswer} {
 		if report.Held[check] == 0 {

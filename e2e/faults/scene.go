@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"authsvc/e2e/history"
@@ -39,8 +41,34 @@ func (s *scene) end() {
 	s.open = false
 }
 
-// during lets time pass, while people work.
-func (s *scene) during(ctx context.Context, d time.Duration) { rig.Pass(ctx, time.Now().Add(d)) }
+// during lets time pass, while people work. In a fault it lasts until somebody has seen what the fault must show, which on a machine that is busy may take longer.
+func (s *scene) during(ctx context.Context, d time.Duration) {
+	if s.quick {
+		d /= 3
+	}
+	rig.Pass(ctx, time.Now().Add(d))
+	if s.open {
+		const enough = 10 * time.Second
+		rig.WaitFor(ctx, enough, func(context.Context) error { return s.unseen(time.Now()) }) // the checks say what is missing
+	}
+}
+
+// unseen is an error as long as nobody has seen what the row's fault must show, in a fault that lasts until then.
+func (s *scene) unseen(until time.Time) error {
+	faults := slices.Clone(s.faults)
+	for i := range faults {
+		if faults[i].Until.IsZero() {
+			faults[i].Until = until
+		}
+	}
+	seen := statuses(s.history.Operations(), faults)
+	for _, status := range s.row.shows {
+		if seen[status] == 0 {
+			return fmt.Errorf("nobody saw a %d, so that nothing was tried (%v)", status, seen)
+		}
+	}
+	return nil
+}
 
 // silence says that this replica cannot answer until the end: it is killed or paused.
 func (s *scene) silence(one *rig.Replica) { s.silent[one.Name] = true }
@@ -99,18 +127,24 @@ func statuses(operations []history.Operation, faults []history.Fault) map[int]in
 	return seen
 }
 
-// onEach asks every replica about somebody's session, past the load, and returns the answers.
+// onEach asks every replica about somebody's session, past the load, for a second if nobody can tell, and returns the answers.
 func (s *scene) onEach(ctx context.Context, v *visitor) (seen map[string]int) {
 	show, _ := v.shown()
 	browser := rig.Person{Rig: s.Rig, Name: show.person, Cookie: show.cookie}
 	seen = map[string]int{}
 	for _, one := range s.Replicas {
-		if a, err := browser.AskAt(ctx, one); err == nil {
+		s.await(ctx, time.Second, func(ctx context.Context) error { // what stays without an answer is the row's to judge
+			a, err := browser.AskAt(ctx, one)
+			if err != nil {
+				return err
+			}
 			seen[one.Name] = a.Status
 			if a.Status == http.StatusServiceUnavailable {
 				s.uncounted[one.Name]++
+				return errors.New("nobody can tell")
 			}
-		}
+			return nil
+		})
 	}
 	return seen
 }

@@ -203,6 +203,13 @@ func (s *stage) settle(ctx context.Context) error {
 	}
 	s.Provider.BeHonest()
 	s.Provider.Honest()
+	err := try(func() error {
+		s.store.settle()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	for _, one := range s.Replicas {
 		if err := one.AwaitReady(ctx); err != nil {
 			return err

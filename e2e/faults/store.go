@@ -61,16 +61,52 @@ func startStore(t topology, arguments ...string) (s *store, err error) {
 func (s *store) masters() []*storetest.Server {
 	switch s.topology {
 	case sentinel:
-		master, err := s.sentinel.Master()
-		if err != nil {
-			s.tb.fail(err)
-		}
+		var master *storetest.Server
+		storetest.WaitFor(s.tb, "the sentinels to agree", func() (err error) {
+			master, err = s.sentinel.Master()
+			return err
+		})
 		return []*storetest.Server{master}
 	case cluster:
 		masters, _ := s.cluster.Roles()
 		return masters
 	}
 	return s.servers
+}
+
+// settle waits until all servers are up and each has its place.
+func (s *store) settle() {
+	switch s.topology {
+	case sentinel:
+		s.sentinel.Settle()
+	case cluster:
+		storetest.WaitFor(s.tb, "each master of the cluster to have a replica", func() error {
+			masters, replicas := s.cluster.Roles()
+			if len(masters) != 3 || len(replicas) != 3 {
+				return fmt.Errorf("there are %d masters and %d replicas", len(masters), len(replicas))
+			}
+			for _, node := range s.servers {
+				for _, want := range []struct{ section, text string }{{"CLUSTER INFO", "cluster_state:ok"}, {"INFO replication", "connected_slaves:1"}, {"INFO replication", "master_link_status:up"}} {
+					info, err := node.Client().Do(context.Background(), words(want.section)...).Text()
+					isReplica := strings.Contains(info, "role:slave")
+					if err == nil && !strings.Contains(info, want.text) && (want.section == "CLUSTER INFO" || isReplica == strings.HasPrefix(want.text, "master")) {
+						err = fmt.Errorf("%s has not %s", node.Addr, want.text)
+					}
+					if err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	}
+}
+
+func words(text string) (words []any) {
+	for word := range strings.FieldsSeq(text) {
+		words = append(words, word)
+	}
+	return words
 }
 
 // master is one of the masters.
