@@ -103,7 +103,7 @@ func New(o Options) (*Service, error) {
 	s.starts, s.callbacks = newLoginLimit(o.Config.Limits.LoginsPerMinute), newLoginLimit(o.Config.Limits.LoginsPerMinute)
 	s.tokens = newKnownTokens(o.Store.Now, s.notePanic)
 	s.standing.Store(&standing{}) // not ready until Join says otherwise
-	s.stock = &stock{counter: o.Store}
+	s.stock = &stock{counter: o.Store, panicked: s.notePanic}
 	o.Metrics.MustRegister(s.stock)
 	keyring, err := newKeyring(o.Config)
 	if err != nil {

@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -17,7 +18,8 @@ const countEvery = time.Second
 // stock knows how much the store holds. It is a prometheus.Collector, whose metrics are absent while the store cannot tell: a zero would be
 // taken for no sessions. Safe for concurrent use.
 type stock struct {
-	counter session.Counter
+	counter  session.Counter
+	panicked func(error) // is told of a panic of Collect, whose caller would not catch it
 
 	mu     sync.Mutex
 	asked  time.Time
@@ -49,7 +51,14 @@ func (s *stock) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (s *stock) Collect(metrics chan<- prometheus.Metric) {
-	totals, err := s.count(context.Background())
+	var totals session.Totals
+	err := session.Catch(func() (err error) {
+		totals, err = s.count(context.Background())
+		return err
+	})
+	if _, ok := errors.AsType[*session.PanicError](err); ok {
+		s.panicked(err)
+	}
 	if err != nil {
 		return
 	}
