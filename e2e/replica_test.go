@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ type replica struct {
 	program  string            // "" is the one that is tested
 	command  func() *exec.Cmd  // nil runs it with "serve"
 	settings map[string]string // without effect where command sets the environment
+	stderr   *os.File          // what it writes to in the place of log, unless nil
 	cmd      *exec.Cmd
 	done     chan struct{} // closed when the process has ended
 }
@@ -74,6 +76,9 @@ func (r *replica) start() {
 		r.cmd.Env = slices.Concat(environment(), variables(r.settings))
 	}
 	r.cmd.Stdout, r.cmd.Stderr, r.cmd.SysProcAttr = &r.log, &r.log, dieWithTest()
+	if r.stderr != nil {
+		r.cmd.Stderr = r.stderr
+	}
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}

@@ -170,7 +170,11 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	defer cancelFinish()
 	err = errors.Join(err, public.shutDown(finish))
 	if admin != nil {
-		err = errors.Join(err, admin.Shutdown(finish))
+		last, cancel := context.WithTimeout(finish, closingTime)
+		defer cancel()
+		if admin.Shutdown(last) != nil {
+			admin.Close() // whoever does not read its figures is no reason to stay
+		}
 	}
 	err = errors.Join(err, service.Finish(finish))
 	if err == nil {
