@@ -126,12 +126,18 @@ func TestLifecycleClientsGo(t *testing.T) {
 	s.provider.BeHonest()
 	s.provider.EditTokenResponse(func(answer map[string]any) { answer["expires_in"] = 2 })
 	bob.signIn()
+	signedIn := time.Now()
 
 	// In a refresh that they wait for.
 	release, asked = make(chan struct{}), s.provider.Count(idptest.Token)
 	s.provider.Intercept(idptest.Token, idptest.Hold(release))
 	s.provider.EditTokenResponse(nil)
-	time.Sleep(2 * time.Second) // bob's token ends by the clock
+	storetest.WaitFor(t, "bob's token to end", func() error {
+		if left := time.Until(signedIn.Add(2 * time.Second)); left > 0 {
+			return fmt.Errorf("%v are left", left)
+		}
+		return nil
+	})
 	hurried(20, "/auth", cookies(bob), func() { exchanges(asked + 1) })
 	close(release)
 	storetest.WaitFor(t, "the refresh", func() error {

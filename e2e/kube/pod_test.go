@@ -226,6 +226,12 @@ func TestPodSecurity(t *testing.T) {
 			if c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
 				t.Errorf("%s says no resources", c.Name)
 			}
+			if c.Name == "authsvc" {
+				limit := slices.IndexFunc(c.Env, func(v corev1.EnvVar) bool { return v.Name == "GOMEMLIMIT" })
+				if want := fmt.Sprintf("%dMiB", c.Resources.Limits.Memory().Value()>>20*4/5); limit < 0 || c.Env[limit].Value != want {
+					t.Errorf("GOMEMLIMIT is not %s: %+v", want, c.Env)
+				}
+			}
 		}
 		for _, account := range all[*corev1.ServiceAccount](r) {
 			if account.AutomountServiceAccountToken == nil || *account.AutomountServiceAccountToken {

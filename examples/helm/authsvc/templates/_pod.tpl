@@ -53,6 +53,12 @@ capabilities:
 {{- define "authsvc.env" -}}
 - name: AUTHSVC_CONFIG
   value: /etc/authsvc/config/authsvc.yaml
+{{- /* Four fifths of what the container may have, for what Go manages; the caches take their part of that. */}}
+{{- $memory := toString ((.Values.resources).limits).memory }}
+{{- if regexMatch "^[0-9]+[MG]i$" $memory }}
+- name: GOMEMLIMIT
+  value: {{ div (mul (regexFind "^[0-9]+" $memory | int64) (hasSuffix "Gi" $memory | ternary 1024 1) 4) 5 }}MiB
+{{- end }}
 {{- if .Values.storeURL.existingSecret }}
 - name: AUTHSVC_STORE_URL
   valueFrom:
