@@ -8,10 +8,14 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"authsvc/session"
 	"authsvc/session/storetest"
 )
+
+// What go-redis would write to stderr by itself comes as an error, too.
+func init() { logging.Disable() }
 
 // topology is how Redis is deployed.
 type topology string

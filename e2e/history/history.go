@@ -60,14 +60,19 @@ func (o Operation) overlaps(w Window) bool {
 // Window is a time in which something was the matter.
 type Window struct{ From, Until time.Time }
 
-// Fault is a time in which something was the matter, so that operations of these kinds may fail; of all kinds where there are none.
+// Fault is a time in which something was the matter, so that operations of these kinds may fail; of all kinds where there are none. Verdicts about the sessions that it spares
+// may not.
 type Fault struct {
 	Window
-	Kinds []Kind
+	Kinds  []Kind
+	Spared map[string]bool
 }
 
 // excuses reports whether the fault, or what heals after it, is why an operation failed.
 func (f Fault) excuses(o Operation, heal time.Duration) bool {
+	if o.Kind == Verdict && f.Spared[o.Session] {
+		return false
+	}
 	return (len(f.Kinds) == 0 || slices.Contains(f.Kinds, o.Kind)) && o.overlaps(Window{f.From, f.Until.Add(heal)})
 }
 
