@@ -426,7 +426,9 @@ func (l *lab) hardening() {
 		l.Errorf("a good logout token: %d", status)
 	}
 	for _, v := range []*visitor{victim, second} {
-		f.soonRefused(v.cookie(sessionCookie))
+		if err := f.refused(v.cookie(sessionCookie)); err != nil {
+			l.Error(err)
+		}
 	}
 }
 
