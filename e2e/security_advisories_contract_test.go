@@ -100,6 +100,7 @@ func (l *lab) withoutStore() {
 	v, line := f.signedInLine("alice")
 	cookie := v.cookie(sessionCookie)
 	f.redis.Kill()
+	defer f.redis.Start()
 	for _, r := range f.replicas {
 		storetest.WaitFor(l.T, "the outage to be noticed", func() error { // a cached session may pass until then
 			answer, err := r.authCookie(cookie)
@@ -119,7 +120,6 @@ func (l *lab) withoutStore() {
 	if a.header.Get("Location") != "" || a.header.Get("Retry-After") == "" {
 		l.Errorf("through nginx: %v", a.header)
 	}
-	f.redis.Start()
 }
 
 func (l *lab) withinBound() {
