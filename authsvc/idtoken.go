@@ -81,6 +81,10 @@ func (c idTokenCheck) verify(ctx context.Context, raw string) (verifiedID, error
 		return verifiedID{}, fmt.Errorf("%w: ID token: %s", errProviderAnswer, what)
 	}
 
+	// RFC 8725, section 3.11: the same keys sign other kinds of JWT, and newer kinds say so. An ID token has no type of its own.
+	if typ := strings.TrimPrefix(lowerASCII(typeOf(raw)), "application/"); typ != "" && typ != "jwt" {
+		return fail("typ is that of another kind of token")
+	}
 	// 2.
 	if claims["iss"] != c.issuer {
 		return fail("iss is another issuer")

@@ -77,6 +77,9 @@ func TestSignatureFaults(t *testing.T) {
 		bad("Q15 b64 false and crit", func(p *idptest.Provider) {
 			p.EditIDToken(func(h, _ map[string]any) { h["b64"], h["crit"] = false, []string{"b64"} })
 		}),
+		bad("Q31 typ of a logout token", header("typ", "logout+jwt")),
+		bad("Q31 typ of an access token", header("typ", "application/AT+JWT")),
+		{name: "typ as a media type", arm: header("typ", "application/jwt"), want: http.StatusFound},
 		bad("Q15 enc in a token of three parts", header("enc", "A128GCM")),
 		bad("Q15 zip in a token of three parts", header("zip", "DEF")),
 		bad("Q15 alg RSA-OAEP in a token of three parts", header("alg", "RSA-OAEP")),

@@ -153,7 +153,7 @@ func (l *lab) withinBound() {
 }
 
 // panics: a request that makes the check panic cannot be written: none is known. What stands for it are the requests that have made peers panic; the answer
-// to a panic itself is tested in authsvc by TestPanic.
+// to a panic itself is tested by TestLifecyclePanics.
 func (l *lab) panics() {
 	f := l.anyone()
 	_, line := f.signedInLine("alice")
