@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -74,15 +75,22 @@ func start(tb testing.TB, dir, port string, args []string) *Server {
 
 func tail(text string, n int) string { return text[max(0, len(text)-n):] }
 
+// freePort returns a port that is free now. It is below those that systems give to outgoing connections, so that none of these can take it before
+// the server does.
 func freePort(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	const lowest, highest, tries = 10_240, 32_767, 100
+	var err error
+	for range tries {
+		port := strconv.Itoa(lowest + rand.IntN(highest-lowest+1))
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	tb.Fatalf("find a free port: %v", err)
+	return ""
 }
 
 func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
