@@ -13,7 +13,7 @@ SESSIONS ?= 1000000
 # Of what go test -v prints: the end of each test, and whatever a test says, below its name.
 PROGRESS := -e '/^=== /{h;d;}' -e '/^PASS$$/d' -e '/^ +--- PASS/d' -e '/^( *--- |ok |FAIL|\?)/b' -e 'x;/./p;s/.*//;x'
 
-.PHONY: help build release demo test security test-traefik test-kube flagship scale check fuzz
+.PHONY: help build release demo test security test-traefik test-kube flagship faults scale check fuzz
 
 help: ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,11 @@ flagship: build ## USERS=15000 people against three replicas while things go wro
 	@$(INSTALL) nginx redis-server
 	@go build -o bin/flagship ./e2e/flagship
 	@exec bin/flagship -authsvc bin/authsvc -users $(USERS)
+
+faults: build ## the fault catalogue on standalone Redis, Sentinel and Cluster, 2,000 sessions, 200 requests a second; FAULTS="-only F3", half an hour
+	@$(INSTALL) nginx redis-server
+	@go build -o bin/faults ./e2e/faults
+	@exec bin/faults -authsvc bin/authsvc $(FAULTS)
 
 scale: ## SESSIONS=1000000 in one Redis: are they counted right, and what do they cost; some minutes and 5 GB of memory
 	@$(INSTALL) redis-server

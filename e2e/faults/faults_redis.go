@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"authsvc/session/storetest"
@@ -28,16 +31,18 @@ var redisFaults = []row{
 		},
 	},
 	{
-		id: "F1b", name: "a master killed, back after 5 s", on: []topology{sentinel, cluster},
+		id: "F1b", name: "a master killed, back after the failover", on: []topology{sentinel, cluster},
 		bound: "503 until the failover; then 200", shows: []int{unavailable}, loses: true,
 		fault: func(ctx context.Context, s *scene) error {
 			redis := s.store.master()
 			s.begin()
 			redis.Kill()
-			s.during(ctx, 5*time.Second)
-			redis.Start()
+			took, err := s.awaitFailover(ctx, redis)
+			s.note("failover after %.1f s", took.Seconds())
 			s.end()
-			return nil
+			s.during(ctx, time.Second)
+			redis.Start()
+			return err
 		},
 	},
 	{
@@ -136,6 +141,60 @@ var redisFaults = []row{
 	},
 }
 
+// awaitFailover waits until another has taken a master's place, and returns how long that took.
+func (s *scene) awaitFailover(ctx context.Context, former *storetest.Server) (time.Duration, error) {
+	return s.await(ctx, 30*time.Second, func(ctx context.Context) error { return s.store.whole(ctx, former) })
+}
+
+// endWhenWhole ends a fault that may have begun a failover, when Redis itself is whole again.
+func (s *scene) endWhenWhole(ctx context.Context) error {
+	took, err := s.await(ctx, 30*time.Second, func(ctx context.Context) error { return s.store.whole(ctx, nil) })
+	if s.topology != standalone {
+		s.note("Redis whole after %.1f s", took.Seconds())
+	}
+	s.end()
+	return err
+}
+
+// whole is an error unless all that is to be stored has its master, which is not the former one.
+func (s *store) whole(ctx context.Context, former *storetest.Server) error {
+	switch s.topology {
+	case sentinel:
+		master, err := s.sentinel.Master()
+		if err == nil && master == former {
+			err = errors.New("the sentinels name the former master")
+		}
+		if err == nil {
+			err = isMaster(ctx, master)
+		}
+		return err
+	case cluster:
+		masters, _ := s.cluster.Roles()
+		if len(masters) != 3 || slices.Contains(masters, former) {
+			return fmt.Errorf("there are %d masters", len(masters))
+		}
+		for _, master := range masters {
+			info, err := master.Client().ClusterInfo(ctx).Result()
+			if err == nil && !strings.Contains(info, "cluster_state:ok") {
+				err = errors.New("a master does not take the cluster for whole")
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// isMaster is an error unless the server takes itself for a master.
+func isMaster(ctx context.Context, server *storetest.Server) error {
+	role, err := server.Client().Do(ctx, "ROLE").Slice()
+	if err == nil && role[0] != "master" {
+		err = errors.New("whom the sentinels name is no master yet")
+	}
+	return err
+}
+
 // standStill stops a master where it stands.
 func standStill(ctx context.Context, s *scene) error {
 	redis := s.store.master()
@@ -143,8 +202,7 @@ func standStill(ctx context.Context, s *scene) error {
 	redis.Pause()
 	s.during(ctx, 4*time.Second)
 	redis.Resume()
-	s.end()
-	return nil
+	return s.endWhenWhole(ctx)
 }
 
 // onTheWay hurts what is between each replica and Redis.
@@ -177,10 +235,11 @@ func dialing(stop func(context.Context, *scene, *storetest.Server) error) func(c
 		redis := s.store.master()
 		before := redis.Info("total_connections_received")
 		s.begin()
-		err := stop(ctx, s, redis)
-		s.end()
-		if err != nil {
+		if err := stop(ctx, s, redis); err != nil {
 			return fmt.Errorf("stop Redis: %w", err)
+		}
+		if err := s.endWhenWhole(ctx); err != nil {
+			return err
 		}
 		s.during(ctx, time.Second)
 		most := int64(len(s.Replicas) * (2*pool + own))

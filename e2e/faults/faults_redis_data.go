@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// redisData are F18 to F21: what Redis holds is not what it was.
+// redisData are F19 to F21: what Redis holds is not what it was.
 var redisData = []row{
 	{
 		id: "F19", name: "Redis forgets all scripts, 20 times (NOSCRIPT)", on: everywhere,

@@ -22,6 +22,7 @@
 //
 // People work, on all replicas by turns, before, in and after the fault: verdicts, logins, logouts, logouts by the provider. Without begin nothing but the right answer will do. What a row has to hand:
 //
+//   - s.awaitFailover and s.endWhenWhole, where Redis fails over
 //   - s.store: its servers (storetest.Server: Kill, Start, Pause, Resume, Do), masters(), sentinel, cluster
 //   - s.toStore: the proxies between each replica and Redis (standalone alone); s.toProvider: the one between replicas and the provider. Both: hurt, heal, down, up
 //   - s.Replicas (package rig): Kill, Start, Pause, Resume, Stop, AwaitReady, Metrics; s.Restart with changed settings. Of one that cannot answer, say s.silence first
@@ -62,6 +63,7 @@ Examples:
   make faults                                                  everything, up to half an hour
   go run ./e2e/faults -only F3,F22 -topology sentinel          builds authsvc itself
   go run ./e2e/faults -list                                    the catalogue
+  go run ./e2e/faults -soak 30m -race -patient 4 -replicas 4   random faults, with the race detector
   go run ./e2e/faults -authsvc bin/authsvc -json rows.json     for programs
 `
 
@@ -74,6 +76,8 @@ type options struct {
 	patient          float64
 	race, keep, list bool
 	quick            bool
+	soak             time.Duration
+	seed             uint64
 }
 
 func main() {
@@ -92,6 +96,8 @@ func main() {
 	set.IntVar(&o.replicas, "replicas", 3, "replicas of authsvc")
 	set.Float64Var(&o.patient, "patient", 1, "multiply every bound by this, on a machine that has other work")
 	set.BoolVar(&o.quick, "quick", false, "one row of each class, a third as long, for make test")
+	set.DurationVar(&o.soak, "soak", 0, "play rows of one topology in random order for so long, on the same parts, and tell what has grown")
+	set.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the order, with -soak")
 	set.BoolVar(&o.race, "race", false, "build authsvc with the race detector")
 	set.StringVar(&o.json, "json", "", "file to write the rows to, as JSON")
 	set.BoolVar(&o.list, "list", false, "print the rows and leave")
@@ -202,7 +208,11 @@ func run(ctx context.Context, o options, plays []play) (err error) {
 			return err
 		}
 	}
-	results, err := playAll(ctx, o, dir, plays, say)
+	playing := playAll
+	if o.soak > 0 {
+		playing = soak
+	}
+	results, err := playing(ctx, o, dir, plays, say)
 	seconds := time.Since(start).Seconds()
 	fmt.Println()
 	writeTable(os.Stdout, results)

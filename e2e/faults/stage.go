@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,17 +23,20 @@ type stage struct {
 	topology   topology
 	store      *store
 	toStore    []*proxy // in front of Redis, one for each replica, in their order; standalone alone has them
+	upstream   string   // where those lead to
 	toProvider *proxy   // in front of the provider, for all replicas
 	people     []*visitor
 	pulse      rig.Pulse
+	pause      time.Duration // more calm before each fault
 	own        special
 	say        func(format string, args ...any)
 }
 
 // special is what a row needs that others cannot use: its stage is its own.
 type special struct {
-	redis    []string // arguments of redis-server, standalone alone
-	settings []string // environment of all replicas
+	redis    []string                            // arguments of redis-server, standalone alone
+	settings []string                            // environment of all replicas
+	before   func(context.Context, *stage) error // before replicas start: what Redis needs, s.StoreURL, s.upstream
 	// passwordFile, unless empty, is what the file of replicas' store.password holds in the beginning.
 	passwordFile string
 	nginx        bool // in front of the replicas, at s.URL; the load goes through it
@@ -41,7 +45,7 @@ type special struct {
 }
 
 func (s special) any() bool {
-	return s.spoils || s.nginx || s.shifted || s.passwordFile != "" || len(s.redis) > 0 || len(s.settings) > 0
+	return s.spoils || s.nginx || s.shifted || s.passwordFile != "" || s.before != nil || len(s.redis) > 0 || len(s.settings) > 0
 }
 
 // raise starts the parts and signs everybody in. The stage is to be struck, also after an error.
@@ -61,7 +65,12 @@ func (s *stage) raise(ctx context.Context) (err error) {
 		return err
 	}
 	s.OnStop(func() error { s.store.tb.end(); return nil })
-	s.StoreURL = s.store.url
+	s.StoreURL, s.upstream = s.store.url, s.store.servers[0].Addr
+	if own.before != nil {
+		if err := try(func() error { return own.before(ctx, s) }); err != nil {
+			return err
+		}
+	}
 	s.Front = func(address string) (string, error) {
 		if s.toProvider, err = s.startProxy("the provider", address); err != nil {
 			return "", err
@@ -78,7 +87,7 @@ func (s *stage) raise(ctx context.Context) (err error) {
 	}
 	if s.topology == standalone {
 		for i := range s.replicas {
-			p, err := s.startProxy(fmt.Sprintf("Redis for replica-%d", i+1), s.store.servers[0].Addr)
+			p, err := s.startProxy(fmt.Sprintf("Redis for replica-%d", i+1), s.upstream)
 			if err != nil {
 				return err
 			}
@@ -149,8 +158,17 @@ func (s *stage) feelPulse(ctx context.Context) {
 // passwordFile is where replicas read Redis' password, when a row has one.
 func (s *stage) passwordFile() string { return filepath.Join(s.Dir, "redis-password") }
 
-// strike stops all parts.
-func (s *stage) strike() error { return s.Stop() }
+// strike stops all parts. It is an error that the race detector has found something.
+func (s *stage) strike() error {
+	err := s.Stop()
+	for _, one := range s.Replicas {
+		text, unread := os.ReadFile(one.Log)
+		if err = errors.Join(err, unread); bytes.Contains(text, []byte("DATA RACE")) {
+			err = errors.Join(err, fmt.Errorf("the race detector has found something: %s", one.Log))
+		}
+	}
+	return err
+}
 
 // signInAll signs in whoever is not.
 func (s *stage) signInAll(ctx context.Context) error {
@@ -219,6 +237,6 @@ func (s *stage) settle(ctx context.Context) error {
 }
 
 // folder is a new folder's path.
-func folder(dir string, t topology, number int) string {
-	return filepath.Join(dir, fmt.Sprintf("%s-%d", t, number))
+func folder(dir string, t topology, number, try int) string {
+	return filepath.Join(dir, fmt.Sprintf("%s-%d-%d", t, number, try))
 }

@@ -33,17 +33,22 @@ func playAll(ctx context.Context, o options, dir string, plays []play, say func(
 		if shared != nil && shared.topology != p.topology {
 			strike()
 		}
-		s := shared
-		if s == nil || p.row.own.any() {
-			s = &stage{Rig: &rig.Rig{Program: o.program, Dir: folder(dir, p.topology, i)}, options: o, topology: p.topology, own: p.row.own, say: say}
+		r, s, oops := playConclusively(ctx, p, say, func(try int) (*stage, error) {
+			if shared != nil && !p.row.own.any() {
+				return shared, nil
+			}
+			s := &stage{Rig: &rig.Rig{Program: o.program, Dir: folder(dir, p.topology, i, try)}, options: o, topology: p.topology, own: p.row.own, say: say}
 			if err := s.raise(ctx); err != nil {
-				return results, errors.Join(fmt.Errorf("the parts for %s on %s: %w", p.row.id, p.topology, err), s.strike())
+				return nil, errors.Join(fmt.Errorf("the parts for %s on %s: %w", p.row.id, p.topology, err), s.strike())
 			}
 			if !p.row.own.any() {
 				shared = s
 			}
+			return s, nil
+		})
+		if oops != nil {
+			return results, errors.Join(err, oops)
 		}
-		r := s.playConclusively(ctx, p.row)
 		results = append(results, r)
 		say("%-5s %-10s %-6s %s: %s (%.0f s)", r.ID, r.Topology, r.verdict(), r.Name, r.seen(), r.Seconds)
 		for _, failure := range r.Failures {
@@ -67,22 +72,30 @@ func playAll(ctx context.Context, o options, dir string, plays []play, say func(
 	return results, err
 }
 
-// playConclusively plays a row again where the machine was too busy to prove anything.
-func (s *stage) playConclusively(ctx context.Context, r row) result {
+// playConclusively plays a row, and again, on the stage that it is given for each try, where the machine was too busy to prove anything. The last stage stands.
+func playConclusively(ctx context.Context, p play, say func(string, ...any), raise func(try int) (*stage, error)) (result, *stage, error) {
 	const tries = 3
 	for try := 1; ; try++ {
-		result := s.play(ctx, r)
-		if !result.inconclusive || ctx.Err() != nil {
-			return result
+		s, err := raise(try)
+		if err != nil {
+			return result{}, nil, err
 		}
-		if try == tries || s.own.any() {
-			result.fail("the machine was too busy to prove anything, %d times", try)
-			return result
+		r := s.play(ctx, p.row)
+		if !r.inconclusive || ctx.Err() != nil {
+			return r, s, nil
 		}
-		s.say("%-5s %-10s was played on a machine that was too busy to prove anything, so once more", r.id, s.topology)
-		if err := s.settle(ctx); err != nil {
-			result.fail("%v", err)
-			return result
+		if try == tries {
+			r.fail("the machine was too busy to prove anything, each of %d times", tries)
+			return r, s, nil
+		}
+		say("%-5s %-10s was played on a machine that was too busy to prove anything; once more", p.row.id, p.topology)
+		if s.own.any() {
+			err = s.strike()
+		} else {
+			err = s.settle(ctx)
+		}
+		if err != nil {
+			return result{}, nil, fmt.Errorf("after %s on %s: %w", p.row.id, p.topology, err)
 		}
 	}
 }
