@@ -201,7 +201,7 @@ var redisRefusals = []row{
 	},
 	{
 		id: "F17", name: "a right is missing (NOPERM on GET)", on: everywhere,
-		bound: "503, named by authsvc check; then 200", shows: []int{unavailable},
+		bound: "503; then 200", shows: []int{unavailable},
 		fault: func(ctx context.Context, s *scene) error {
 			s.begin()
 			for _, redis := range s.store.servers {
