@@ -49,9 +49,6 @@ type Operation struct {
 // acknowledged reports whether the service said that it did what it was asked to.
 func (o Operation) acknowledged() bool { return o.Status >= 200 && o.Status < 400 }
 
-// unavailable reports whether the service did not tell.
-func (o Operation) unavailable() bool { return o.Status == 0 || o.Status >= 500 }
-
 // overlaps reports whether the operation was under way within the window.
 func (o Operation) overlaps(w Window) bool {
 	return !o.Answered.Before(w.From) && !o.Sent.After(w.Until)
