@@ -97,7 +97,7 @@ func main() {
 	set.Float64Var(&o.patient, "patient", 1, "multiply every bound by this, on a machine that has other work")
 	set.BoolVar(&o.quick, "quick", false, "one row of each class, a third as long, for make test")
 	set.DurationVar(&o.soak, "soak", 0, "play rows of one topology in random order for so long, on the same parts, and tell what has grown")
-	set.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the order, with -soak")
+	set.Uint64Var(&o.seed, "seed", 0, "of the order, with -soak; 0: another each time")
 	set.BoolVar(&o.race, "race", false, "build authsvc with the race detector")
 	set.StringVar(&o.json, "json", "", "file to write the rows to, as JSON")
 	set.BoolVar(&o.list, "list", false, "print the rows and leave")

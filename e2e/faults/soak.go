@@ -22,6 +22,9 @@ func soak(ctx context.Context, o options, dir string, plays []play, say func(str
 	if len(plays) == 0 {
 		return nil, errors.New("-soak: none of these rows shares its parts with others")
 	}
+	for o.seed == 0 {
+		o.seed = rand.Uint64()
+	}
 	say("%d rows on %s for %v; -seed %d plays them in this order again", len(plays), on, o.soak, o.seed)
 	s := &stage{Rig: &rig.Rig{Program: o.program, Dir: folder(dir, on, 0, 1)}, options: o, topology: on, say: say}
 	defer func() { err = errors.Join(err, s.strike()) }()

@@ -49,6 +49,12 @@ func playAll(ctx context.Context, o options, dir string, plays []play, say func(
 		if oops != nil {
 			return results, errors.Join(err, oops)
 		}
+		if ctx.Err() != nil { // it proves nothing
+			if s != shared {
+				err = s.strike()
+			}
+			return results, errors.Join(err, errors.New("interrupted"))
+		}
 		results = append(results, r)
 		say("%-5s %-10s %-6s %s: %s (%.0f s)", r.ID, r.Topology, r.verdict(), r.Name, r.seen(), r.Seconds)
 		for _, failure := range r.Failures {
