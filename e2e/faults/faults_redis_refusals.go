@@ -59,7 +59,7 @@ var redisRefusals = []row{
 		},
 	},
 	{
-		id: "F12", name: "Redis evicts sessions that live (allkeys-lru)", on: []topology{standalone}, own: special{redis: []string{"--maxmemory-policy", "allkeys-lru"}},
+		id: "F12", name: "Redis evicts sessions that live (allkeys-random)", on: []topology{standalone}, own: special{redis: []string{"--maxmemory-policy", "allkeys-random"}},
 		// The provider's logout finds sessions by lists, which are evicted as well: what the service warns of.
 		bound: "401 for who was evicted; a warning at the start", loses: true, buttons: true,
 		fault: func(ctx context.Context, s *scene) error {
@@ -81,7 +81,7 @@ var redisRefusals = []row{
 				return err
 			}
 			for _, one := range s.Replicas {
-				if text, err := os.ReadFile(one.Log); err != nil || !strings.Contains(string(text), "allkeys-lru") {
+				if text, err := os.ReadFile(one.Log); err != nil || !strings.Contains(string(text), "allkeys-random") {
 					s.fail("%s did not warn of the policy when it started (%v)", one.Name, err)
 				}
 			}
