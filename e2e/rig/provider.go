@@ -73,7 +73,6 @@ func (r *Rig) StartProvider(names []string) error {
 	}
 	r.Provider = &Provider{Provider: twin}
 	r.Provider.Honest()
-	twin.EditTokenResponse(func(answer map[string]any) { answer["expires_in"] = r.Provider.life.Load() })
 	r.Serve(listener, twin)
 	return nil
 }
@@ -83,7 +82,8 @@ func (p *Provider) TokensLive(d time.Duration) { p.life.Store(int64(d / time.Sec
 
 // Honest ends what a scenario asked for.
 func (p *Provider) Honest() {
-	p.Intercept(idptest.Token, nil)
+	p.BeHonest()
+	p.EditTokenResponse(func(answer map[string]any) { answer["expires_in"] = p.life.Load() })
 	p.TokensLive(LongLife)
 	p.mu.Lock()
 	defer p.mu.Unlock()
