@@ -234,8 +234,10 @@ func clientsGo(ctx context.Context, s *scene) error {
 		return nil
 	})
 	s.Provider.Intercept(idptest.Token, nil)
+	err = errors.Join(err, s.hangUp())
 	s.end()
-	if s.note("%d went", gone.Load()); gone.Load() == 0 {
+	s.note("%d went", gone.Load())
+	if gone.Load() == 0 {
 		s.fail("nobody went before the answer")
 	}
 	return err
@@ -396,11 +398,14 @@ func stampede(ctx context.Context, s *scene) error {
 	rig.Pass(ctx, signedIn.Add(dueLife))
 	counts := s.Provider.TotalCounts()
 	refreshes := counts.Refreshes - before.Refreshes
+	s.begin(history.Login)
+	err := s.hangUp()
+	s.end()
 	s.note("%d refreshes", refreshes)
 	if refreshes == 0 || refreshes > duePeople || counts.RefreshReuses != before.RefreshReuses {
 		s.fail("%d refreshes of %d people, %d reuses", refreshes, duePeople, counts.RefreshReuses-before.RefreshReuses)
 	}
-	return nil
+	return err
 }
 
 func forgedCookies(ctx context.Context, s *scene) error {

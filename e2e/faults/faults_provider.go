@@ -3,6 +3,7 @@ package main
 import (
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -99,6 +100,7 @@ func tokenRow(id, what string, life time.Duration, misbehave idptest.Interceptor
 			err := s.failedLogin(ctx)
 			rig.Pass(ctx, signedIn.Add(life/2+life/10)) // by then all of them have fallen due
 			s.Provider.Intercept(idptest.Token, nil)
+			err = errors.Join(err, s.hangUp())
 			s.end()
 			mu.Lock()
 			defer mu.Unlock()
@@ -186,6 +188,12 @@ func (s *scene) fallDue(ctx context.Context, life time.Duration) (people int) {
 	}
 	all.Wait()
 	return int(done.Load())
+}
+
+// hangUp ends the connections that replicas keep to the provider for a minute, as many as were needed at once: they are no leak.
+func (s *scene) hangUp() error {
+	s.toProvider.down()
+	return s.toProvider.up()
 }
 
 // failedLogin is a login that the provider cannot finish: it ends within its bound, with a page.
