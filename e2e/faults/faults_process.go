@@ -32,7 +32,7 @@ var processFaults = []row{
 		fault: killedInRefresh,
 	},
 	{
-		id: "F41", name: "a replica stands still in refreshes for longer than its lease", on: []topology{standalone}, class: "a replica stands still",
+		id: "F41", name: "a replica stands still in refreshes for longer than its lease", on: []topology{standalone},
 		bound: "200 elsewhere; nobody is signed out",
 		fault: func(ctx context.Context, s *scene) error {
 			const lease = 6 * time.Second
@@ -44,13 +44,13 @@ var processFaults = []row{
 			s.silence(one)
 			err := one.Pause()
 			s.during(ctx, lease+2*time.Second)
-			err = errors.Join(err, one.Resume())
+			err = errors.Join(err, one.Resume(), s.hangUp())
 			s.end()
 			return err
 		},
 	},
 	{
-		id: "F42", name: "a replica leaves (SIGTERM) and comes back, behind nginx", on: []topology{standalone}, own: behindNginx, class: "a replica leaves",
+		id: "F42", name: "a replica leaves (SIGTERM) and comes back, behind nginx", on: []topology{standalone}, own: behindNginx,
 		bound: "200, nobody notices", fault: func(ctx context.Context, s *scene) error { return s.roll(ctx, s.Replicas[:1]) },
 	},
 	{
@@ -70,7 +70,7 @@ var processFaults = []row{
 		bound: "200 for all others; refused within a second", fault: hugeRequests,
 	},
 	{
-		id: "F47", name: "100 clients at each replica send a byte a second", on: []topology{standalone}, class: "clients are rude",
+		id: "F47", name: "100 clients at each replica send a byte a second", on: []topology{standalone},
 		bound: "200 for all others; hung up on after 5 s", fault: slowloris,
 	},
 	{
@@ -90,7 +90,7 @@ var processFaults = []row{
 		bound: "200 for all others; 401, without Redis", fault: forgedCookies,
 	},
 	{
-		id: "F52", name: "nobody reads a replica's log, whose pipe is full", on: []topology{standalone}, own: special{spoils: true}, class: "the log stands still",
+		id: "F52", name: "nobody reads a replica's log, whose pipe is full", on: []topology{standalone}, own: special{spoils: true},
 		bound: "200; it leaves with SIGTERM", fault: blockedLog,
 	},
 	{
