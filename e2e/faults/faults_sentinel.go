@@ -58,7 +58,7 @@ var sentinelFaults = []row{
 		fault: func(ctx context.Context, s *scene) error {
 			master := s.store.master()
 			master.Do("CONFIG", "RESETSTAT")
-			s.begin(history.Login, history.Logout)
+			s.begin(history.Login, history.Logout, history.ProviderLogout)
 			master.Do("REPLICAOF", "127.0.0.1", "1")
 			s.during(ctx, 2*time.Second)
 			master.Do("REPLICAOF", "NO", "ONE")
@@ -100,7 +100,7 @@ var sentinelFaults = []row{
 			minimum(1)
 			defer minimum(0)
 			split := time.Now()
-			s.begin(history.Login, history.Logout)
+			s.begin(history.Login, history.Logout, history.ProviderLogout)
 			s.splitBrain(ctx)
 			missing, err := s.store.missing(ctx, s.cookies())
 			if err != nil {
@@ -123,7 +123,7 @@ var sentinelFaults = []row{
 			for _, master := range masters {
 				master.Do("CONFIG", "RESETSTAT")
 			}
-			s.begin(history.Login, history.Logout)
+			s.begin(history.Login, history.Logout, history.ProviderLogout)
 			for _, master := range masters {
 				master.Do("CONFIG", "SET", "min-replicas-to-write", "9")
 			}
@@ -197,7 +197,8 @@ func (s *scene) failedOver(ctx context.Context, master *storetest.Server, began 
 func (s *scene) signedOut(began map[string]string) map[string]string {
 	over := map[string]string{}
 	for _, o := range s.history.Operations() {
-		if cookie, lived := began[o.Session]; lived && o.Kind == history.Logout && o.Status >= 200 && o.Status < 400 {
+		ends := o.Kind == history.Logout || o.Kind == history.ProviderLogout
+		if cookie, lived := began[o.Session]; lived && ends && o.Status >= 200 && o.Status < 400 {
 			over[o.Session] = cookie
 		}
 	}
