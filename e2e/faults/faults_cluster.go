@@ -27,13 +27,9 @@ var clusterFaults = []row{
 				return err
 			}
 			master.Kill()
-			took, err := s.await(ctx, 20*time.Second, s.covered)
-			if err != nil {
+			if err := s.replaced(ctx, master, began); err != nil {
 				return err
 			}
-			s.end()
-			s.note("the failover took %.1f s", took.Seconds())
-			s.logoutsHold(ctx, s.signedOut(began))
 			s.during(ctx, time.Second)
 			master.Start()
 			return s.wholeCluster(ctx)

@@ -24,7 +24,9 @@ var sentinelFaults = []row{
 			began := s.cookies()
 			s.begin()
 			master.Kill()
-			s.failedOver(ctx, master, began)
+			if err := s.replaced(ctx, master, began); err != nil {
+				return err
+			}
 			s.during(ctx, time.Second)
 			master.Start()
 			s.store.sentinel.Settle()
@@ -39,7 +41,9 @@ var sentinelFaults = []row{
 			began, stopped := s.cookies(), time.Now()
 			s.begin()
 			master.Pause()
-			s.failedOver(ctx, master, began)
+			if err := s.replaced(ctx, master, began); err != nil {
+				return err
+			}
 			s.during(ctx, time.Until(stopped.Add(6*time.Second)))
 			master.Resume()
 			s.during(ctx, 200*time.Millisecond) // for what was sent before it stopped
@@ -74,7 +78,9 @@ var sentinelFaults = []row{
 			began := s.cookies()
 			s.begin()
 			s.store.sentinel.Failover()
-			s.failedOver(ctx, master, began)
+			if err := s.replaced(ctx, master, began); err != nil {
+				return err
+			}
 			s.during(ctx, 2*time.Second)
 			s.store.sentinel.Settle()
 			return nil
@@ -84,8 +90,7 @@ var sentinelFaults = []row{
 		id: "F25a", name: "split brain: for 8 s the master goes on alone", on: []topology{sentinel},
 		bound: "what it took in 8 s is lost, but no logout", loses: true, out: 8*time.Second + undone,
 		fault: func(ctx context.Context, s *scene) error {
-			s.splitBrain(ctx)
-			return nil
+			return s.splitBrain(ctx)
 		},
 	},
 	{
@@ -101,7 +106,9 @@ var sentinelFaults = []row{
 			defer minimum(0)
 			split := time.Now()
 			s.begin(history.Login, history.Logout, history.ProviderLogout)
-			s.splitBrain(ctx)
+			if err := s.splitBrain(ctx); err != nil {
+				return err
+			}
 			missing, err := s.store.missing(ctx, s.cookies())
 			if err != nil {
 				return err
@@ -163,7 +170,7 @@ var sentinelFaults = []row{
 
 // splitBrain lets the replicas hear nothing of the master, which goes on to acknowledge for 8 s, and then lets the sentinels replace it: what it took meanwhile is gone, and it
 // is told so. It is what a service sees that is cut off together with the old master, and comes back.
-func (s *scene) splitBrain(ctx context.Context) {
+func (s *scene) splitBrain(ctx context.Context) error {
 	master := s.store.master()
 	began := s.cookies()
 	for _, server := range s.store.servers {
@@ -175,22 +182,28 @@ func (s *scene) splitBrain(ctx context.Context) {
 	s.end()
 	s.begin()
 	s.store.sentinel.Failover()
-	s.failedOver(ctx, master, began)
+	if err := s.replaced(ctx, master, began); err != nil {
+		return err
+	}
 	for _, server := range s.store.servers {
 		if server != master {
 			server.Listen()
 		}
 	}
 	s.store.sentinel.Settle()
+	return nil
 }
 
-// failedOver waits until the sentinels name another master, which ends the fault, and until the logouts of the fault's time hold again.
-func (s *scene) failedOver(ctx context.Context, master *storetest.Server, began map[string]string) {
-	start := time.Now()
-	s.store.sentinel.AwaitOther(master)
+// replaced waits until another has taken the master's place, which ends the fault, and until the logouts of the fault's time hold again.
+func (s *scene) replaced(ctx context.Context, master *storetest.Server, began map[string]string) error {
+	took, err := s.awaitFailover(ctx, master)
+	if err != nil {
+		return err
+	}
 	s.end()
-	s.note("the failover took %.1f s", time.Since(start).Seconds())
+	s.note("the failover took %.1f s", took.Seconds())
 	s.logoutsHold(ctx, s.signedOut(began))
+	return nil
 }
 
 // signedOut are the sessions, of those that lived when the fault began, whose logout was acknowledged since, with their cookies.

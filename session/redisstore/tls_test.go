@@ -127,7 +127,6 @@ func TestTLSTopologies(t *testing.T) {
 		"a Cluster": func(tb testing.TB, a *storetest.Authority) string { return storetest.StartClusterTLS(tb, a).URL },
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			s := open(t, Options{URL: start(t, a) + a.Query("client")})
 			records := stored(t, s, 20)
 			intact(t, s, records)
