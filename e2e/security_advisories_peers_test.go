@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +47,9 @@ var ofPeers = []advisory{
 
 func TestSecurityAdvisoriesPeers(t *testing.T) { runAdvisories(t) }
 
+// plainOpen are targets below /open/ that everybody reads alike, unless there are two dots in them.
+var plainOpen = regexp.MustCompile(`^/open/[!$&-:<-Z_a-z~]{0,190}$`)
+
 // malformed are request targets of which each is no path, or one that two readers may read differently.
 var malformed = []string{
 	"%", "%zz", "%2", "/%", "/%zz", "/%2", "/open/%", "/open/%zz", "/open/x%0", `\`, `\open\x`, `/open\..\page`, "/open/\x00", "/open/%00", "\x00", "/open/\x80", "/open/\xff\xfe", "/open/\xc0\xae\xc0\xae/page",
@@ -61,7 +65,7 @@ func (l *lab) unreadableAddresses() {
 	at := f.replicas[0].address
 	for _, target := range malformed {
 		name := fmt.Sprintf("%.60q", target)
-		if _, plain := strings.CutPrefix(target, "/open/"); plain && !strings.ContainsAny(target, "%\\\x00\x80\xff\xc0 \t\x7f#;") && !strings.Contains(target, "..") && len(target) < 200 {
+		if plainOpen.MatchString(target) && !strings.Contains(target, "..") {
 			l.Fatalf("%s is a plain path", name)
 		}
 		for what, lines := range map[string][]string{
@@ -202,9 +206,9 @@ func (l *lab) scripts() {
 	f.provider.SetPerson(idptest.Person{Subject: "script", Name: script, PreferredUsername: script, Email: "a@example.com"})
 	named := f.visitor("script")
 	named.client.Transport = agent{named.client.Transport, script}
-	answer, err := named.open("/page")
+	_, err = named.open("/page")
 	check(l.T, err)
-	answer, err = named.send(http.MethodGet, "/sessions", nil)
+	answer, err := named.send(http.MethodGet, "/sessions", nil)
 	if look("/sessions", answer, err); answer.status != http.StatusOK {
 		l.Errorf("%s", answer)
 	}

@@ -123,7 +123,7 @@ func cookieAttributes(t *testing.T, s *stack) {
 			check(t, err)
 			method, target, form := http.MethodGet, "", url.Values(nil)
 			if c.answersByForm {
-				method, target, form = http.MethodPost, "/callback", url.Values{}
+				method, target = http.MethodPost, "/callback"
 				page, found := formOf(back.body)
 				if !found {
 					t.Fatalf("the provider answers %v", back)

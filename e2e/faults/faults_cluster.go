@@ -145,15 +145,15 @@ func (s *scene) withoutFullCoverage() (restore func()) {
 }
 
 // rangeOf returns the slots of a master that has one range of them.
-func rangeOf(ctx context.Context, master *storetest.Server) (shard redis.ClusterSlot, err error) {
+func rangeOf(ctx context.Context, master *storetest.Server) (slots redis.SlotRange, err error) {
 	id := master.Do("CLUSTER", "MYID").(string)
-	shards, err := master.Client().ClusterSlots(ctx).Result()
-	for _, one := range shards {
-		if len(one.Nodes) > 0 && one.Nodes[0].ID == id {
-			shard = one
+	shards, err := master.Client().ClusterShards(ctx).Result()
+	for _, shard := range shards {
+		if len(shard.Slots) > 0 && slices.ContainsFunc(shard.Nodes, func(n redis.Node) bool { return n.ID == id }) {
+			slots = shard.Slots[0]
 		}
 	}
-	return shard, err
+	return slots, err
 }
 
 // slotsOf returns the slots of sessions, by their names, given their cookies.
@@ -187,7 +187,7 @@ func (s *scene) beginIn(ctx context.Context, master *storetest.Server, began map
 	}
 	spared := map[string]bool{}
 	for session, slot := range slots {
-		if slot < has.Start || slot > has.End {
+		if slot := int64(slot); slot < has.Start || slot > has.End {
 			spared[session] = true
 		}
 	}
@@ -205,7 +205,7 @@ func (s *scene) heldSlots(ctx context.Context, master *storetest.Server) (held [
 	}
 	slots, err := slotsOf(ctx, master, s.cookies())
 	for _, slot := range slots {
-		if slot >= has.Start && slot <= has.End {
+		if at := int64(slot); at >= has.Start && at <= has.End {
 			held = append(held, slot)
 		}
 	}
