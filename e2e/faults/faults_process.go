@@ -395,7 +395,7 @@ func stampede(ctx context.Context, s *scene) error {
 	signedIn := s.dueIn(ctx, dueLife)
 	before := s.Provider.TotalCounts()
 	s.Provider.AnswersAfter(200 * time.Millisecond)
-	rig.Pass(ctx, signedIn.Add(dueLife))
+	s.askDue(ctx, signedIn.Add(dueLife/2), signedIn.Add(dueLife))
 	counts := s.Provider.TotalCounts()
 	refreshes := counts.Refreshes - before.Refreshes
 	s.begin(history.Login)

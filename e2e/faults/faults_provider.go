@@ -98,7 +98,7 @@ func tokenRow(id, what string, life time.Duration, misbehave idptest.Interceptor
 				misbehave(w, r, next)
 			})
 			err := s.failedLogin(ctx)
-			rig.Pass(ctx, signedIn.Add(life/2+life/10)) // by then all of them have fallen due
+			s.askDue(ctx, signedIn.Add(life/2), signedIn.Add(life/2+life/10)) // by then all of them have fallen due
 			s.Provider.Intercept(idptest.Token, nil)
 			err = errors.Join(err, s.hangUp())
 			s.end()
@@ -111,7 +111,7 @@ func tokenRow(id, what string, life time.Duration, misbehave idptest.Interceptor
 				}
 			}
 			s.note("%d of %d people's refreshes tried", len(tries), people)
-			if len(tries) < people/4 { // of those who are asked for meanwhile
+			if len(tries) < people/2 { // they fall due with some jitter
 				s.fail("%d refreshes of %d people were tried", len(tries), people)
 			}
 			return err
@@ -188,6 +188,18 @@ func (s *scene) fallDue(ctx context.Context, life time.Duration) (people int) {
 	}
 	all.Wait()
 	return int(done.Load())
+}
+
+// askDue asks about those who fall due, between two moments: the load meets each of many people every few seconds only.
+func (s *scene) askDue(ctx context.Context, from, until time.Time) {
+	rig.Pass(ctx, from)
+	due := s.people[:min(duePeople, len(s.people)/2)]
+	for i := 0; time.Now().Before(until) && ctx.Err() == nil; i++ {
+		if show, in := due[i%len(due)].shown(); in {
+			s.ask(ctx, show, s.Replicas[i%len(s.Replicas)], time.Now(), s.history)
+		}
+		rig.Pass(ctx, time.Now().Add(5*time.Millisecond))
+	}
 }
 
 // hangUp ends the connections that replicas keep to the provider for a minute, as many as were needed at once: they are no leak.
