@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"authsvc/session"
 )
 
@@ -17,6 +19,9 @@ const (
 	maxLogoutBody = 128 << 10
 	// backchannelTime bounds the work of one back-channel logout: a user may have many sessions.
 	backchannelTime = 10 * time.Second
+	// strangerPause is how long the log says nothing again of what anybody may send here for the same reason, and of any beyond maxStrangerTold reasons.
+	strangerPause   = time.Minute
+	maxStrangerTold = 100
 )
 
 // What a logout token's jti is remembered as.
@@ -28,61 +33,64 @@ var (
 // backchannelLogout ends the sessions that the provider says are over (OpenID Connect Back-Channel Logout 1.0, section 2.5). A store that does
 // not answer makes the provider try again: nobody stays signed in because of it.
 func (s *Service) backchannelLogout(w http.ResponseWriter, r *http.Request) {
-	status, code, err := s.endByToken(w, r)
+	status, code, genuine, err := s.endByToken(w, r)
 	w.Header().Set("Cache-Control", "no-store")
 	if err == nil {
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(status)
 		return
 	}
-	event := s.log.Warn()
+	level := zerolog.WarnLevel
 	if status >= 500 {
-		event = s.log.Error()
+		level = zerolog.ErrorLevel
 		w.Header().Set("Retry-After", retryAfter)
 	}
-	event.Err(err).Str("request_id", infoOf(r).id).Int("status", status).Msg("back-channel logout")
+	if genuine || s.strangersTold.due(err.Error(), time.Now()) { // the endpoint is open to everybody, and the log is not theirs to fill
+		s.log.WithLevel(level).Err(err).Str("request_id", infoOf(r).id).Int("status", status).Msg("back-channel logout")
+	}
 	writeJSON(w, r, status, map[string]string{"error": code})
 }
 
-func (s *Service) endByToken(w http.ResponseWriter, r *http.Request) (status int, code string, err error) {
+// endByToken also tells whether the token is genuine: the provider has made it, and nobody else.
+func (s *Service) endByToken(w http.ResponseWriter, r *http.Request) (status int, code string, genuine bool, err error) {
 	site := infoOf(r).site
 	const invalid = "invalid_request"
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/x-www-form-urlencoded" {
-		return http.StatusBadRequest, invalid, errors.New("the content is no form")
+		return http.StatusBadRequest, invalid, false, errors.New("the content is no form")
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogoutBody)
 	if err := r.ParseForm(); err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return http.StatusRequestEntityTooLarge, invalid, err
+			return http.StatusRequestEntityTooLarge, invalid, false, err
 		}
-		return http.StatusBadRequest, invalid, errors.New("the form is malformed")
+		return http.StatusBadRequest, invalid, false, errors.New("the form is malformed")
 	}
 	if len(r.PostForm["logout_token"]) != 1 {
-		return http.StatusBadRequest, invalid, errors.New("there is not exactly one logout_token")
+		return http.StatusBadRequest, invalid, false, errors.New("there is not exactly one logout_token")
 	}
 	p := site.issuerOf(r.PostForm.Get("logout_token"))
 	meta, err := p.ready()
 	if err != nil {
-		return http.StatusServiceUnavailable, "temporarily_unavailable", err
+		return http.StatusServiceUnavailable, "temporarily_unavailable", false, err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), backchannelTime)
 	defer cancel()
 	token, err := p.verifyLogoutToken(ctx, meta, r.PostForm.Get("logout_token"))
 	if errors.Is(err, errKeysUnavailable) {
-		return http.StatusServiceUnavailable, "temporarily_unavailable", err
+		return http.StatusServiceUnavailable, "temporarily_unavailable", false, err
 	}
 	if err != nil {
-		return http.StatusBadRequest, invalid, err
+		return http.StatusBadRequest, invalid, false, err
 	}
 	ended, err := s.endOnce(ctx, site, p, token)
 	switch {
 	case errors.Is(err, errLogoutToken):
-		return http.StatusBadRequest, invalid, err
+		return http.StatusBadRequest, invalid, true, err
 	case err != nil:
-		return http.StatusServiceUnavailable, "temporarily_unavailable", err
+		return http.StatusServiceUnavailable, "temporarily_unavailable", true, err
 	}
 	s.log.Info().Str("request_id", infoOf(r).id).Int("sessions", ended).Msg("the provider signed someone out")
-	return http.StatusOK, "", nil
+	return http.StatusOK, "", true, nil
 }
 
 // issuerOf returns the provider that a token says it is of, which its verification has to confirm. One that says nothing, or names

@@ -2,7 +2,10 @@ package authsvc
 
 import (
 	"crypto/rand"
+	"encoding/base64"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,5 +113,41 @@ func TestBackchannelAcrossKeys(t *testing.T) {
 			hold.release()
 			r.signedOutMeanwhile(b, <-done)
 		}
+	}
+}
+
+// TestBackchannelOfStrangersInTheLog: anybody may send what is no logout token, and as often as they like. The log tells of each reason once, in a short line; what
+// the provider itself has sent it tells each time.
+func TestBackchannelOfStrangersInTheLog(t *testing.T) {
+	r := newRig(t, 1, nil)
+	lines := func() int { return strings.Count(r.log.String(), "back-channel logout") }
+	long := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"` + strings.Repeat("a", 20_000) + `"}`))
+	for range 50 {
+		checkBackchannel(t, r.backchannelForm(0, "text/plain", "x"), http.StatusBadRequest)
+		checkBackchannel(t, r.backchannel(0, "junk"), http.StatusBadRequest)
+		checkBackchannel(t, r.backchannel(0, long+".e30.AAAA"), http.StatusBadRequest)
+		checkBackchannel(t, r.backchannel(0, r.provider.LogoutToken("app", "alice", "", func(header, _ map[string]any) { header["kid"] = rand.Text() })), http.StatusBadRequest)
+	}
+	if n := lines(); n != 4 {
+		t.Errorf("%d lines about 4 reasons:\n%s", n, r.log)
+	}
+	for i := range 150 { // each a reason of its own
+		checkBackchannel(t, r.backchannel(0, base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"alg":"a%d"}`, i))+".e30.AAAA"), http.StatusBadRequest)
+	}
+	if n := lines(); n != maxStrangerTold {
+		t.Errorf("%d lines, want %d", n, maxStrangerTold)
+	}
+	for line := range strings.Lines(r.log.String()) {
+		if len(line) > 1000 {
+			t.Errorf("a line of %d bytes: %.200s", len(line), line)
+		}
+	}
+	token := r.provider.LogoutToken("app", "alice", "", nil)
+	checkBackchannel(t, r.backchannel(0, token), http.StatusOK)
+	for range 3 {
+		checkBackchannel(t, r.backchannel(0, token), http.StatusBadRequest)
+	}
+	if n := strings.Count(r.log.String(), "it was used before"); n != 3 {
+		t.Errorf("%d lines about a token that the provider has made, want 3", n)
 	}
 }

@@ -67,7 +67,7 @@ func (c idTokenCheck) verify(ctx context.Context, raw string) (verifiedID, error
 		return verifiedID{}, keys.err
 	}
 	if err != nil {
-		return verifiedID{}, fmt.Errorf("%w: ID token: %w", errProviderAnswer, err)
+		return verifiedID{}, fmt.Errorf("%w: ID token: %w", errProviderAnswer, cut(err))
 	}
 	var payload rawClaims
 	if err := token.Claims(&payload); err != nil {

@@ -46,7 +46,7 @@ type keySet struct {
 func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
 	jws, err := jose.ParseSignedCompact(jwt, k.algorithms)
 	if err != nil {
-		return nil, fmt.Errorf("malformed or signed with an algorithm that is not allowed: %w", err)
+		return nil, fmt.Errorf("malformed or signed with an algorithm that is not allowed: %w", cut(err)) // which quotes the token's header
 	}
 	header := jws.Signatures[0].Protected
 	if header.JSONWebKey != nil {

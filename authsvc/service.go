@@ -59,6 +59,8 @@ type Service struct {
 	assertions *keptAssertions
 	cuts       notices[session.ID]
 	limitsTold notices[netip.Prefix]
+	// strangersTold are the reasons for which back-channel logouts of nobody knows whom were refused.
+	strangersTold notices[string]
 	// Each has its own count: who was let begin a login is let finish it.
 	starts, callbacks *loginLimit
 	sites             atomic.Pointer[sites]
@@ -90,8 +92,9 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		store: o.Store, log: o.Log, registry: o.Metrics, metrics: newMetrics(o.Metrics), known: knownProviders{},
 		id: newReplicaID(), version: o.Version, crossed: make(chan struct{}, 1),
-		cuts:       notices[session.ID]{pause: noticePause, most: maxNotices},
-		limitsTold: notices[netip.Prefix]{pause: limitedPause, most: maxLimitedTold},
+		cuts:          notices[session.ID]{pause: noticePause, most: maxNotices},
+		limitsTold:    notices[netip.Prefix]{pause: limitedPause, most: maxLimitedTold},
+		strangersTold: notices[string]{pause: strangerPause, most: maxStrangerTold},
 	}
 	s.endings.Store, s.journal.Store = o.Store, o.Store
 	s.endings.Panicked, s.journal.Panicked = s.notePanic, s.notePanic
