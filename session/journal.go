@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -32,8 +33,17 @@ type Journal struct {
 	replays int // how often Replay was called: the last one counts
 }
 
+// What a journal holds, in the order in which it is done again: a store that is full deletes but takes nothing new, and what it
+// refuses then must not keep it from ending what was ended.
+const (
+	journalEnd = iota
+	journalMark
+	journalRotation
+)
+
 // journalLine is one thing that was done.
 type journalLine struct {
+	kind    int // journalEnd and the like
 	written time.Time
 	bytes   int                         // about what it takes of memory
 	again   func(context.Context) error // does it once more, unless something later has been done since
@@ -42,7 +52,7 @@ type journalLine struct {
 // ended notes the end of a session, whose ID is never used again.
 func (j *Journal) ended(id ID) {
 	if j != nil {
-		j.write(0, func(ctx context.Context) error { return j.Store.Delete(ctx, id) })
+		j.write(journalEnd, 0, func(ctx context.Context) error { return j.Store.Delete(ctx, id) })
 	}
 }
 
@@ -51,7 +61,7 @@ func (j *Journal) rotated(r Record) {
 	if j == nil {
 		return
 	}
-	j.write(len(r.Identity)+len(r.Tokens), func(ctx context.Context) error {
+	j.write(journalRotation, len(r.Identity)+len(r.Tokens), func(ctx context.Context) error {
 		err := j.Store.Swap(ctx, r)
 		if errors.Is(err, ErrVersion) || errors.Is(err, ErrNotFound) {
 			return nil
@@ -63,14 +73,14 @@ func (j *Journal) rotated(r Record) {
 // marked notes the mark of a group's end, which a later one outlasts.
 func (j *Journal) marked(slots Slots, slot SlotName, value []byte, life time.Duration) {
 	if j != nil {
-		j.write(len(value), func(ctx context.Context) error { return leaveMark(ctx, slots, slot, value, life) })
+		j.write(journalMark, len(value), func(ctx context.Context) error { return leaveMark(ctx, slots, slot, value, life) })
 	}
 }
 
-func (j *Journal) write(bytes int, again func(context.Context) error) {
+func (j *Journal) write(kind, bytes int, again func(context.Context) error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	line := journalLine{time.Now(), bytes + 300, again}
+	line := journalLine{kind, time.Now(), bytes + 300, again}
 	j.lines = append(j.lines, line)
 	j.bytes += line.bytes
 	j.drop()
@@ -94,7 +104,9 @@ func (j *Journal) Replay() {
 	j.drop()
 	j.replays++
 	if len(j.lines) > 0 {
-		go j.replay(j.replays, slices.Clone(j.lines))
+		lines := slices.Clone(j.lines)
+		slices.SortStableFunc(lines, func(a, b journalLine) int { return cmp.Compare(a.kind, b.kind) })
+		go j.replay(j.replays, lines)
 	}
 }
 
@@ -113,7 +125,7 @@ func (j *Journal) replayAll(number int, lines []journalLine) {
 				return
 			}
 			if line.again(context.Background()) != nil {
-				break // the store does not answer: later
+				break // the store does not answer, or is full: later
 			}
 		}
 	}

@@ -106,6 +106,47 @@ func TestPauseIsNoticed(t *testing.T) {
 	})
 }
 
+// fullStore is a store that takes nothing new: Redis at its maxmemory still deletes.
+type fullStore struct{ session.Store }
+
+func (fullStore) Swap(context.Context, session.Record) error { return errors.New("OOM") }
+
+// The new master may be full, so that a rotation cannot be done again: what was ended after it is ended all the same.
+func TestJournalOfAFullStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		m := c.replicas[0].Manager
+		m.Slots, m.Index = c.store, c.store
+		m.Journal = &session.Journal{Store: fullStore{c.store}}
+		rotated, ended := c.begin("rotated"), c.begin("ended")
+		former := map[session.Token]session.Record{}
+		for _, token := range []session.Token{rotated, ended} {
+			r, err := c.store.LoadWithTokens(t.Context(), token.ID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			former[token] = r
+		}
+		s, _ := c.stored(rotated)
+		if _, err := m.Rotate(t.Context(), rotated, s, session.Tokens{AccessToken: "second"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.End(t.Context(), ended.ID()); err != nil {
+			t.Fatal(err)
+		}
+		for token, r := range former {
+			c.store.Delete(t.Context(), token.ID())
+			if err := c.store.Create(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.Journal.Replay()
+		synctest.Wait()
+		c.gone(ended)
+		time.Sleep(20 * time.Second) // the replay's last round
+	})
+}
+
 // A failover takes back what was acknowledged a moment before: the journal does it again, and nothing else.
 func TestJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
