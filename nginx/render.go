@@ -161,7 +161,7 @@ func newPage(site Site) page {
 		})
 	}
 	p.Secure = "https://" + site.ServerName + securePort(site.Listen)
-	if strings.HasPrefix(site.ServerName, "*.") {
+	if p.Wildcard() {
 		p.Secure = "https://$host" + securePort(site.Listen)
 	}
 	from := "http_cookie"
@@ -196,6 +196,9 @@ func (p page) Hosts() string {
 	}
 	return "^" + regexp.QuoteMeta(name) + "$"
 }
+
+// Wildcard tells whether the site has all hosts below a domain.
+func (p page) Wildcard() bool { return strings.HasPrefix(p.ServerName, "*.") }
 
 // LastPass is the variable that holds the Cookie header after every pass.
 func (p page) LastPass() string { return p.Passes[len(p.Passes)-1].To }
