@@ -151,8 +151,8 @@ func (l *lab) publicPathInQuery() {
 	}
 	// At the site's own host, where nothing else is public.
 	for _, target := range []string{"/page/x?path=/open/x", "/page/x?/open/x", "/page/x?x=/../open/x", "/page?/open/", "/alice/x?x=/open/status", "/page/x;/open/x", "/page/x#/open/x", "/page/x%3F/open/x", "/page/x%3f%2Fopen%2Fx"} {
-		f.ask(f.url+target).nobody(l.T, target)
-		f.sure(f.site, "GET", target, nil, "").nobody(l.T, target+" through nginx")
+		f.ask(f.url+target).signedOut(l.T, target)
+		f.sure(f.site, "GET", target, nil, "").signedOut(l.T, target+" through nginx")
 	}
 }
 
@@ -195,11 +195,11 @@ func (l *lab) forwardedByAnyone() {
 	}
 	// Through nginx, whose visitors may write what they like.
 	for _, lines := range forgeries(f.site, "/open/x") {
-		f.sure(f.site, "GET", "/page/x", lines, "").nobody(l.T, strings.Join(lines, ", "))
+		f.sure(f.site, "GET", "/page/x", lines, "").signedOut(l.T, strings.Join(lines, ", "))
 	}
 	// A header besides those that the gateway sets makes the request unknown.
 	for _, lines := range forgeries(f.site, "/open/x")[:3] {
-		f.ask(f.url+"/page/x", lines...).nobody(l.T, "beside the gateway's: "+strings.Join(lines, ", "))
+		f.ask(f.url+"/page/x", lines...).signedOut(l.T, "beside the gateway's: "+strings.Join(lines, ", "))
 	}
 	// To a replica that does not trust the peer.
 	settings := map[string]string{"store.url": "memory:", "trusted_proxies": "192.0.2.0/24"}
@@ -212,7 +212,7 @@ func (l *lab) forwardedByAnyone() {
 	strict.awaitReady()
 	for _, path := range []string{"/auth", "/forward", "/envoy/open/x"} {
 		for _, lines := range forgeries(f.site, "/open/x") {
-			f.sure(strict.address, "GET", path, lines, "").nobody(l.T, "from outside of trusted_proxies, "+path+": "+strings.Join(lines, ", "))
+			f.sure(strict.address, "GET", path, lines, "").signedOut(l.T, "from outside of trusted_proxies, "+path+": "+strings.Join(lines, ", "))
 		}
 	}
 	a := f.sure(strict.address, "GET", "/start", []string{"X-Auth-Request-Redirect: /elsewhere", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https"}, "")

@@ -214,6 +214,15 @@ func (a answered) nobody(t *testing.T, what string) {
 	}
 }
 
+// signedOut is nobody, and checks that it is 401 that says so, as nginx has to be told.
+func (a answered) signedOut(t *testing.T, what string) {
+	t.Helper()
+	a.nobody(t, what)
+	if a.status != http.StatusUnauthorized {
+		t.Errorf("%s: %d, want 401", what, a.status)
+	}
+}
+
 // tokenRequests is how often the provider was asked to redeem or to renew.
 func (f *fleet) tokenRequests() int { return f.provider.Count(idptest.Token) }
 
