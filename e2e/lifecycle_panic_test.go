@@ -103,7 +103,7 @@ func TestLifecyclePanics(t *testing.T) {
 		})
 		lines := slices.DeleteFunc(strings.Split(r.log.String(), "\n"), func(line string) bool { return !strings.Contains(line, `"stack":`) })
 		last := lines[len(lines)-1]
-		if len(lines) != told || !strings.Contains(last, fmt.Sprintf("%q:%q", "message", message)) || !strings.Contains(last, place+"(") {
+		if len(lines) != told || !strings.Contains(last, fmt.Sprintf("%q:%q", "message", message)) || !strings.Contains(last, place+`\n`) {
 			t.Errorf("%d panics are told, want %d; the last is %s", len(lines), told, last)
 		}
 	}

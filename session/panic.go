@@ -3,14 +3,13 @@ package session
 import (
 	"fmt"
 	"runtime"
-	"runtime/debug"
 )
 
 // PanicError is a panic, caught where no handler is there to answer it, or on its way to one. Its text and its stack hold nothing that a request, the store or a provider
 // brought.
 type PanicError struct {
 	text string
-	// Stack is where it came from, as runtime/debug.Stack writes it.
+	// Stack is where it came from: a function a line, and below it the file and line. The arguments, which runtime/debug.Stack writes, may be secrets.
 	Stack []byte
 }
 
@@ -26,8 +25,22 @@ func Panicked(cause any) *PanicError {
 	case runtime.Error:
 		e.text = cause.Error() // an index, a type
 	}
-	e.Stack = debug.Stack()
+	e.Stack = callers()
 	return e
+}
+
+// callers is the stack of whoever recovers.
+func callers() []byte {
+	counters := make([]uintptr, 100)
+	frames := runtime.CallersFrames(counters[:runtime.Callers(3, counters)])
+	var stack []byte
+	for {
+		frame, more := frames.Next()
+		stack = fmt.Appendf(stack, "%s\n\t%s:%d\n", frame.Function, frame.File, frame.Line)
+		if !more {
+			return stack
+		}
+	}
 }
 
 // Catch calls work, and returns a panic of it as a *PanicError.
