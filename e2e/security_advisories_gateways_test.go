@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -349,6 +350,7 @@ func (l *lab) lockStep() {
 	const verdicts, workers = 10_000, 8
 	var asking sync.WaitGroup
 	errs := make([]error, workers)
+	var told [2]atomic.Int64 // how often each was told who they are
 	for worker := range workers {
 		asking.Go(func() {
 			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}, Timeout: patience}
@@ -368,12 +370,17 @@ func (l *lab) lockStep() {
 				case answer.status == http.StatusServiceUnavailable: // the store is late on a busy machine: nobody is told to be anybody
 				case answer.status != http.StatusOK || answer.header.Get("X-Auth-Request-User") != people[who] || answer.header.Get("X-Auth-Request-Email") != people[who]+"@example.com":
 					errs[worker] = fmt.Errorf("%s is told %d %v", people[who], answer.status, answer.header)
+				default:
+					told[who].Add(1)
 				}
 			}
 		})
 	}
 	asking.Wait()
 	check(l.T, join(errs))
+	if told[0].Load() == 0 || told[1].Load() == 0 {
+		l.Errorf("alice has passed %d times, bob %d", told[0].Load(), told[1].Load())
+	}
 }
 
 func (l *lab) repeatedHeaders() {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"authsvc/authsvc/idptest"
+	"authsvc/session"
 	"authsvc/session/storetest"
 )
 
@@ -177,13 +178,23 @@ func (l *lab) cookiesInCommands() {
 			l.Errorf("the good cookie: %d", a.status)
 		}
 	}
-	want := "authsvc:session:{" + idIn(l.T, f.keys()) + "}"
+	// A genuine one that no cache knows: the key is its hash, and nothing of it is in any command.
+	m.Commands(l.T)
+	unknown := keyring(l.T, f.settings["cookie.secret"]).NewToken(session.PurposeSession, "main")
+	f.refuses(unknown.Reveal())
+	want, asked := "authsvc:session:{"+unknown.ID().String()+"}", 0
 	for _, command := range m.Commands(l.T) {
 		for _, argument := range command.Args[1:] {
-			if strings.Contains(argument, good) || strings.Contains(argument, ":session:") && argument != want && !strings.HasPrefix(argument, "authsvc:session:{") {
+			if strings.Contains(argument, ":session:") {
+				asked++
+			}
+			if strings.Contains(argument, unknown.Reveal()) || strings.Contains(argument, ":session:") && argument != want {
 				l.Errorf("Redis was asked %s", command)
 			}
 		}
+	}
+	if asked == 0 {
+		l.Error("Redis was not asked")
 	}
 }
 
@@ -432,14 +443,13 @@ func (l *lab) hardening() {
 	}
 }
 
-// failedLogin signs in while the provider misbehaves, and checks that it ends without a session.
+// failedLogin signs in while the provider misbehaves, and checks that this is why it ends without a session.
 func (f *fleet) failedLogin(what string) {
 	f.t.Helper()
 	records := f.records()
 	v := f.visitor("alice")
-	answer, err := v.open("/start?rd=%2Fpage")
-	check(f.t, err)
-	if answer.status < 400 || v.cookie(sessionCookie) != "" || f.records() != records {
+	answer := surely(f.t, func() (reply, error) { return v.open("/start?rd=%2Fpage") })
+	if answer.status != http.StatusBadGateway || v.cookie(sessionCookie) != "" || f.records() != records {
 		f.t.Errorf("%s: %s; cookies %v, %d records, before %d", what, answer, v.cookies(), f.records(), records)
 	}
 	if strings.Contains(answer.body, "eyJ") {
