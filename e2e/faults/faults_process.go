@@ -38,12 +38,12 @@ var processFaults = []row{
 			const lease = 6 * time.Second
 			signedIn := s.dueIn(ctx, heldLife)
 			s.Provider.AnswersAfter(time.Second)
-			rig.Pass(ctx, signedIn.Add(heldLife/2+500*time.Millisecond))
+			s.askDue(ctx, signedIn.Add(heldLife/2), signedIn.Add(heldLife/2+500*time.Millisecond))
 			one := s.Replicas[0]
 			s.begin()
 			s.silence(one)
 			err := one.Pause()
-			s.during(ctx, lease+2*time.Second)
+			s.askDue(ctx, time.Now(), time.Now().Add(lease+2*time.Second)) // by then others have refreshed for it
 			err = errors.Join(err, one.Resume(), s.hangUp())
 			s.end()
 			return err
@@ -164,7 +164,7 @@ func killedInRefresh(ctx context.Context, s *scene) error {
 	s.Provider.OnRefresh(func(w http.ResponseWriter, r *http.Request, next http.Handler, _ string) {
 		s.Provider.RotateAndHold(w, r, next, release)
 	})
-	rig.Pass(ctx, signedIn.Add(heldLife/2+2*time.Second))
+	s.askDue(ctx, signedIn.Add(heldLife/2), signedIn.Add(heldLife/2+2*time.Second))
 	held := s.Provider.Held.Load()
 	victim := s.Replicas[0]
 	s.begin()

@@ -190,13 +190,14 @@ func (s *scene) fallDue(ctx context.Context, life time.Duration) (people int) {
 	return int(done.Load())
 }
 
-// askDue asks about those who fall due, between two moments: the load meets each of many people every few seconds only.
+// askDue asks about those who fall due, between two moments, at replicas that can answer: the load meets each of many people every few seconds only.
 func (s *scene) askDue(ctx context.Context, from, until time.Time) {
 	rig.Pass(ctx, from)
 	due := s.people[:min(duePeople, len(s.people)/2)]
 	for i := 0; time.Now().Before(until) && ctx.Err() == nil; i++ {
-		if show, in := due[i%len(due)].shown(); in {
-			s.ask(ctx, show, s.Replicas[i%len(s.Replicas)], time.Now(), s.history)
+		show, in := due[i%len(due)].shown()
+		if at := s.Replicas[i%len(s.Replicas)]; in && !s.silent[at.Name] {
+			s.ask(ctx, show, at, time.Now(), s.history)
 		}
 		rig.Pass(ctx, time.Now().Add(5*time.Millisecond))
 	}
