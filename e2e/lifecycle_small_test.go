@@ -29,7 +29,7 @@ func (r *replica) startsBy(line string, environ ...string) {
 	r.awaitReady()
 }
 
-// TestLifecycleFewFiles: with all file descriptors taken by somebody's connections a replica lives, and serves again when they are given back.
+// TestLifecycleFewFiles: with all file descriptors taken by somebody's connections a replica lives and says so, and serves again when they are given back.
 func TestLifecycleFewFiles(t *testing.T) {
 	s := newStack(t, options{replicas: 1})
 	r, alice := s.replicas[0], s.visitor("alice")
@@ -59,6 +59,12 @@ func TestLifecycleFewFiles(t *testing.T) {
 			}
 			answer.Body.Close()
 			return errors.New("the replica takes another connection")
+		})
+		storetest.WaitFor(t, "the log to name the limit", func() error {
+			if !strings.Contains(r.log.String(), "LimitNOFILE") {
+				return errors.New("it does not")
+			}
+			return nil
 		})
 		if !r.running() {
 			t.Fatalf("it ended:\n%s", r.log.String())

@@ -9,13 +9,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 )
 
 // newGate makes a gate to an address, behind which the handler answers.
 func newGate(t *testing.T, address string, handler http.HandlerFunc) (g *gate, failed chan error) {
 	failed = make(chan error, 1)
 	g = &gate{failed: failed, listen: func() (*listener, error) {
-		return newListener(func() ([]net.Listener, error) { return openAddress(address) }, "", "", handler)
+		return newListener(func() ([]net.Listener, error) { return openAddress(address) }, "", "", handler, zerolog.Nop())
 	}}
 	t.Cleanup(func() { g.shutDown(context.Background()) })
 	return g, failed

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // Bounds on clients. A gateway reuses its connections, so they may idle; a request must come at once.
@@ -46,8 +48,8 @@ func networkOf(address string) (network, place string) {
 	return "tcp", address
 }
 
-// newListener serves handler on what open returns, with TLS where there is a certificate.
-func newListener(open func() ([]net.Listener, error), certFile, keyFile string, handler http.Handler) (*listener, error) {
+// newListener serves handler on what open returns, with TLS where there is a certificate. log is told what keeps connections out.
+func newListener(open func() ([]net.Listener, error), certFile, keyFile string, handler http.Handler, log zerolog.Logger) (*listener, error) {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -74,7 +76,7 @@ func newListener(open func() ([]net.Listener, error), certFile, keyFile string, 
 	return &listener{server, func() error {
 		ended := make(chan error, len(sources))
 		for _, l := range sources {
-			go func() { ended <- serve(l) }()
+			go func() { ended <- serve(&complainingListener{Listener: l, log: log}) }()
 		}
 		return <-ended
 	}}, nil

@@ -91,7 +91,7 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	failed := make(chan error, 4) // the admin listener's end, the public one's, and that it could not be opened, or refused
 	sources := func() ([]net.Listener, error) { return openAddress(config.Listen) }
 	public := &gate{failed: failed, listen: func() (*listener, error) {
-		return newListener(sources, config.TLS.CertFile, config.TLS.KeyFile, service.Handler())
+		return newListener(sources, config.TLS.CertFile, config.TLS.KeyFile, service.Handler(), log)
 	}}
 	if inherited := inheritedSockets(); config.Listen == listenSystemd {
 		if err := inherited.check(); err != nil {
@@ -104,7 +104,7 @@ func serve(ctx context.Context, s *settings, config *authsvc.Config, log zerolog
 	var admin *listener
 	if config.AdminListen != "" {
 		address := func() ([]net.Listener, error) { return openAddress(config.AdminListen) }
-		if admin, err = newListener(address, "", "", service.AdminHandler()); err != nil {
+		if admin, err = newListener(address, "", "", service.AdminHandler(), log); err != nil {
 			return fmt.Errorf("admin_listen: %w", err)
 		}
 	}

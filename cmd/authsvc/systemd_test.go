@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // inherit opens a socket as systemd does, and returns the copy that a service gets of it. The listener is systemd's own.
@@ -45,7 +47,7 @@ func TestGateInherited(t *testing.T) {
 				t.Fatal(err)
 			}
 			g := &gate{failed: make(chan error, 1), turnAway: inherited.turnAway, listen: func() (*listener, error) {
-				return newListener(inherited.listeners, "", "", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "here") }))
+				return newListener(inherited.listeners, "", "", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "here") }), zerolog.Nop())
 			}}
 			t.Cleanup(func() { g.shutDown(context.Background()) })
 			ask := func() string {
