@@ -68,7 +68,7 @@ func newMetrics(registry *prometheus.Registry) metrics {
 			Name: "authsvc_introspections_total", Help: "Questions about opaque bearer tokens by result: active, inactive, refused since it is not for us, failed.",
 		}, []string{"result"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "authsvc_panics_total", Help: "Panics that were answered with 503 or 500.",
+			Name: "authsvc_panics_total", Help: "Panics: of requests, which were answered with 503 or 500, and of work in the background, which began anew.",
 		}),
 		loginsLimited: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_logins_limited_total", Help: "Requests of /start and /callback that limits.logins_per_minute refused.",
