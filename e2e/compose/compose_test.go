@@ -3,6 +3,7 @@
 package compose
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,6 +74,15 @@ func TestCompose(t *testing.T) {
 	for name, service := range project.Services {
 		if name != "nginx" && len(service.Ports) > 0 {
 			t.Errorf("%s can be reached from outside", name)
+		}
+	}
+
+	// Four fifths of the memory are Go's.
+	for _, name := range []string{"authsvc-1", "authsvc-2"} {
+		service := project.Services[name]
+		want := fmt.Sprint(int64(service.MemLimit)/(1<<20)*4/5, "MiB")
+		if got := service.Environment["GOMEMLIMIT"]; got == nil || *got != want || service.MemLimit == 0 {
+			t.Errorf("%s: GOMEMLIMIT of %d bytes is not %s", name, service.MemLimit, want)
 		}
 	}
 
