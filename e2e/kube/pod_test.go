@@ -241,6 +241,22 @@ func TestPodSecurity(t *testing.T) {
 	})
 }
 
+// TestOwnMemoryLimit: what env says of GOMEMLIMIT stands in the place of what the chart would: no name may stand twice.
+func TestOwnMemoryLimit(t *testing.T) {
+	for _, file := range []string{"none", "nginx-sidecar"} {
+		r := render(t, valuesOf(t, file, map[string]any{"env": []any{map[string]any{"name": "GOMEMLIMIT", "value": "100MiB"}}}))
+		var got []string
+		for _, v := range container(t, one[*appsv1.Deployment](t, r).Spec.Template.Spec, "authsvc").Env {
+			if v.Name == "GOMEMLIMIT" {
+				got = append(got, v.Value)
+			}
+		}
+		if !slices.Equal(got, []string{"100MiB"}) {
+			t.Errorf("%s: GOMEMLIMIT is %q", file, got)
+		}
+	}
+}
+
 // TestNoSecretInTheOpen: secrets come as files, or by reference; none stands in a variable, an argument or a ConfigMap.
 func TestNoSecretInTheOpen(t *testing.T) {
 	everyRendering(t, func(t *testing.T, r rendering) {

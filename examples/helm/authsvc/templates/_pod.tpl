@@ -53,9 +53,11 @@ capabilities:
 {{- define "authsvc.env" -}}
 - name: AUTHSVC_CONFIG
   value: /etc/authsvc/config/authsvc.yaml
-{{- /* Four fifths of what the container may have, for what Go manages; the caches take their part of that. */}}
+{{- /* Four fifths of what the container may have, for what Go manages; the caches take their part of that. What env says wins: no name may stand twice. */}}
 {{- $memory := toString ((.Values.resources).limits).memory }}
-{{- if regexMatch "^[0-9]+[MG]i$" $memory }}
+{{- $said := dict }}
+{{- range .Values.env }}{{ $_ := set $said .name true }}{{ end }}
+{{- if and (regexMatch "^[0-9]+[MG]i$" $memory) (not (hasKey $said "GOMEMLIMIT")) }}
 - name: GOMEMLIMIT
   value: {{ div (mul (regexFind "^[0-9]+" $memory | int64) (hasSuffix "Gi" $memory | ternary 1024 1) 4) 5 }}MiB
 {{- end }}
