@@ -173,6 +173,8 @@ func (v *visitor) start(ctx context.Context, login string) finding {
 	switch {
 	case response.StatusCode == http.StatusServiceUnavailable:
 		return finding{problem, subject, withoutQuery(address) + " answers 503", "the service is not reached, or has not discovered the provider yet: see its log"}
+	case response.StatusCode == http.StatusTooManyRequests:
+		return finding{warning, subject, withoutQuery(address) + " answers 429", "limits.logins_per_minute, or a limit of the gateway, counts this host as one with others: see the service's log, and whether trusted_proxies has the gateway"}
 	case response.StatusCode != http.StatusFound || err != nil || found.Query().Get("client_id") == "":
 		return finding{problem, subject, fmt.Sprintf("%s answers %d and not the way to the provider", withoutQuery(address), response.StatusCode),
 			"let the gateway pass /start, /callback, /logout and their siblings on to the service without asking for a verdict"}

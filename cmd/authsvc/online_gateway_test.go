@@ -79,6 +79,7 @@ func TestCheckVia(t *testing.T) {
 		"start is protected": {func(g *gateway, _ string) { g.start = g.page }, []string{good, good, "problem  login: ", closed}},
 		"start is missing":   {func(g *gateway, _ string) { g.start = http.NotFound }, []string{good, good, "problem  login: ", closed}},
 		"no provider yet":    {func(g *gateway, _ string) { g.start = status(503) }, []string{good, good, "problem  login: ", closed}},
+		"too many logins":    {func(g *gateway, _ string) { g.start = status(429) }, []string{good, good, "warning  login: ", closed}},
 		"another issuer": {func(g *gateway, _ string) {
 			g.start = g.login("https://other.example.com/authorize", "app", g.URL+"/sso/callback", "authsvc_login")
 		}, []string{good, good, "problem  login: people are sent to https://other.example.com/authorize; ", closed}},
