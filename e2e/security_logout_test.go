@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strconv"
@@ -428,6 +430,25 @@ func (s *stack) holdToken() (release func()) {
 	})
 }
 
+// holdTokenAnswer has the token endpoint do its work and keep its answers back. It returns what tells whether there is one, and what lets them go.
+func (s *stack) holdTokenAnswer() (done func() bool, release func()) {
+	stop := make(chan struct{})
+	var answered atomic.Bool
+	s.provider.Intercept(idptest.Token, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		answer := httptest.NewRecorder()
+		next.ServeHTTP(answer, r)
+		answered.Store(answer.Code == http.StatusOK)
+		<-stop
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		w.Write(answer.Body.Bytes()) // whoever asked may have gone
+	})
+	return answered.Load, sync.OnceFunc(func() {
+		close(stop)
+		s.provider.Intercept(idptest.Token, nil)
+	})
+}
+
 // awaitToken waits until the token endpoint has been asked more often than before.
 func (s *stack) awaitToken(before int) {
 	s.t.Helper()
@@ -451,7 +472,8 @@ func (s *stack) refreshes() (n int) {
 	return n
 }
 
-// logoutRaces has the provider's answer wait until the logout has been answered.
+// logoutRaces has the provider's answer wait until the logout has been answered: before a login's code is redeemed, and after a refresh has new tokens, so that
+// nothing but the store keeps them from being written.
 func logoutRaces(t *testing.T, s *stack) {
 	ways := map[string]func(v *visitor) error{
 		"by sub": func(v *visitor) error {
@@ -498,11 +520,13 @@ func logoutRaces(t *testing.T, s *stack) {
 			defer s.provider.EditTokenResponse(nil)
 			records := s.records()
 			v := s.newcomerNamed("refresh-" + name)
-			cookie, asked, ended, release := v.cookie(sessionCookie), s.provider.Count(idptest.Token), s.refreshes(), s.holdToken()
+			s.provider.EditTokenResponse(nil) // what came back to life would not end again by its next refresh
+			cookie, ended := v.cookie(sessionCookie), s.refreshes()
+			renewed, release := s.holdTokenAnswer()
 			defer release()
 			storetest.WaitFor(t, "a refresh", func() error {
 				answer, err := s.replicas[0].authCookie(cookie)
-				if err == nil && s.provider.Count(idptest.Token) == asked {
+				if err == nil && !renewed() {
 					err = fmt.Errorf("the verdict is %d", answer.status)
 				}
 				return err
