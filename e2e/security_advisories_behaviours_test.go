@@ -124,21 +124,21 @@ func (l *lab) slowRefresh() {
 	})
 	ask()
 
-	release = hold()
-	before = f.tokenRequests()
-	storetest.WaitFor(l.T, "another refresh to begin", func() error {
-		if ask(); f.tokenRequests() == before {
+	renewed, letGo := f.holdTokenAnswer()
+	defer letGo()
+	ended := f.refreshes()
+	storetest.WaitFor(l.T, "another refresh to be answered", func() error {
+		if ask(); !renewed() {
 			return fmt.Errorf("none")
 		}
 		return nil
 	})
 	_, err := v.logOut()
 	check(l.T, err)
-	release()
-	storetest.WaitFor(l.T, "the late answer", func() error {
-		requests := f.provider.Requests(idptest.Token)
-		if requests[len(requests)-1].Status == 0 {
-			return fmt.Errorf("none")
+	letGo()
+	storetest.WaitFor(l.T, "the end of that refresh", func() error {
+		if f.refreshes() == ended {
+			return fmt.Errorf("it is under way")
 		}
 		return nil
 	})
