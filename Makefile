@@ -53,7 +53,7 @@ test: build ## everything, with the race detector: real nginx, Caddy, HAProxy, R
 
 security: build ## a named test for each advisory and each requirement on a relying party, by what each says
 	@$(INSTALL) nginx redis-server caddy haproxy chromium nodejs npm gcc libc6-dev
-	@set -o pipefail; CC=$${CC:-$$(command -v gcc || echo cc)} go test -race -v -count=1 -timeout 8m -run '^TestSecurity' ./e2e
+	@set -o pipefail; CC=$${CC:-$$(command -v gcc || echo cc)} go test -race -v -count=1 -timeout 8m -run '^Test(Security|LifecyclePanics)' ./e2e
 
 test-traefik: ## the gateways' cases through Traefik, which is built first: 15 minutes and 3 GB of memory the first time
 	@$(INSTALL) redis-server
