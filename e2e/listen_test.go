@@ -80,15 +80,22 @@ func pair(t *testing.T, serial int64) (certificate, key string) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}))
 }
 
+// listenWithTLS gives replicas that are yet to start a certificate with the serial number 1, and returns where it and its key are.
+func (s *stack) listenWithTLS() (certFile, keyFile string) {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	certificate, key := pair(s.t, 1)
+	replace(s.t, certFile, certificate)
+	replace(s.t, keyFile, key)
+	s.settings["tls.cert_file"], s.settings["tls.key_file"] = certFile, keyFile
+	return certFile, keyFile
+}
+
 // TestTLS: a replica listens with TLS and HTTP/2, and takes a new certificate as soon as certificate and key are both there.
 func TestTLS(t *testing.T) {
 	s := newStack(t, options{noReplica: true})
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	certificate, key := pair(t, 1)
-	replace(t, certFile, certificate)
-	replace(t, keyFile, key)
-	s.settings["tls.cert_file"], s.settings["tls.key_file"] = certFile, keyFile
+	certFile, keyFile := s.listenWithTLS()
 	r := newReplica(t, s.settings)
 	r.awaitReady()
 

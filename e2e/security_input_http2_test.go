@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,12 +18,7 @@ import (
 // and send no more header than another; others are served meanwhile.
 func TestSecurityInputHTTP2(t *testing.T) {
 	s := newStack(t, options{noReplica: true})
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	certificate, key := pair(t, 1)
-	replace(t, certFile, certificate)
-	replace(t, keyFile, key)
-	s.settings["tls.cert_file"], s.settings["tls.key_file"] = certFile, keyFile
+	s.listenWithTLS()
 	r := newReplica(t, s.settings)
 	r.awaitReady()
 
