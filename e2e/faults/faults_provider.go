@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -177,7 +179,7 @@ func (s *scene) fallDue(ctx context.Context, life time.Duration) (people int) {
 	defer s.Provider.TokensLive(rig.LongLife)
 	var all sync.WaitGroup
 	var done atomic.Int64
-	for i := range min(duePeople, len(s.people)/2) {
+	for i := range s.howManyDue() {
 		all.Go(func() {
 			v := s.people[i]
 			v.signOut(ctx, s.replica(), false, s.history)
@@ -190,12 +192,23 @@ func (s *scene) fallDue(ctx context.Context, life time.Duration) (people int) {
 	return int(done.Load())
 }
 
+func (s *scene) howManyDue() int { return min(duePeople, len(s.people)/2) }
+
+// due are the sessions of those who fall due.
+func (s *scene) due() (all []shown) {
+	for _, v := range s.people[:s.howManyDue()] {
+		if show, in := v.shown(); in {
+			all = append(all, show)
+		}
+	}
+	return all
+}
+
 // askDue asks about those who fall due, between two moments, at replicas that can answer: the load meets each of many people every few seconds only.
 func (s *scene) askDue(ctx context.Context, from, until time.Time) {
 	rig.Pass(ctx, from)
-	due := s.people[:min(duePeople, len(s.people)/2)]
 	for i := 0; time.Now().Before(until) && ctx.Err() == nil; i++ {
-		show, in := due[i%len(due)].shown()
+		show, in := s.people[i%s.howManyDue()].shown()
 		if at := s.Replicas[i%len(s.Replicas)]; in && !s.silent[at.Name] {
 			s.ask(ctx, show, at, time.Now(), s.history)
 		}
@@ -286,16 +299,21 @@ func tooMany(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 }
 
 // gzipBomb answers with a megabyte that becomes a gigabyte.
-func gzipBomb(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+func gzipBomb(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Encoding", "gzip")
-	bomb := gzip.NewWriter(w)
-	io.WriteString(bomb, `{"padding":"`)
-	padding := strings.Repeat("x", 1<<20)
-	for range 1 << 10 {
-		if _, err := io.WriteString(bomb, padding); err != nil || r.Context().Err() != nil {
-			return
+	for _, member := range append([][]byte{zipped(`{"padding":"`)}, slices.Repeat([][]byte{zipped(strings.Repeat("x", 1<<20))}, 1<<10)...) {
+		if _, err := w.Write(member); err != nil {
+			return // the asker has had enough
 		}
 	}
-	bomb.Close()
+}
+
+// zipped is a member of a gzip file, which may have many (RFC 1952, section 2.2): to compress a gigabyte would keep this process busy.
+func zipped(text string) []byte {
+	var member bytes.Buffer
+	zip := gzip.NewWriter(&member)
+	io.WriteString(zip, text)
+	zip.Close()
+	return member.Bytes()
 }

@@ -80,7 +80,7 @@ func (r *result) seen() string {
 		parts = append(parts, fmt.Sprintf("well after %.2f s", r.Healed))
 	}
 	if r.LostByStore > 0 {
-		parts = append(parts, fmt.Sprintf("%d gone in Redis", r.LostByStore))
+		parts = append(parts, fmt.Sprintf("%d had to sign in again", r.LostByStore))
 	}
 	if r.Excused > 0 {
 		parts = append(parts, fmt.Sprintf("%d excused: the machine was too busy", r.Excused))

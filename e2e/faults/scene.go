@@ -24,7 +24,7 @@ type scene struct {
 	notes     []string
 	failed    []string
 	gone      time.Time               // when the store had lost what it lost; zero: nobody knows
-	spoiled   map[string]history.Loss // sessions that are known to be lost
+	spoiled   map[string]history.Loss // sessions that are known to be lost, or that may be
 }
 
 // begin says that the fault begins now: from here to end, what is asked may fail: verdicts may be 503; where kinds are given, only those.
@@ -80,6 +80,11 @@ func (s *scene) storeLost() { s.gone = time.Now() }
 func (s *scene) storeSpoils(session string) {
 	now := time.Now()
 	s.spoiled[session] = history.Loss{From: now, Gone: now}
+}
+
+// mayLose says that a session may be lost from then on, through nobody's fault.
+func (s *scene) mayLose(session string, from time.Time) {
+	s.spoiled[session] = history.Loss{From: from}
 }
 
 // note adds something to what was seen.
