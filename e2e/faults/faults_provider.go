@@ -28,7 +28,7 @@ const (
 	loginBound = 10 * time.Second
 )
 
-// providerFaults are F32 to F37: the provider is gone, slow or beside itself. Whoever is signed in notices nothing.
+// providerFaults are F32 to F36, and F38: the provider is gone, slow or beside itself. Whoever is signed in notices nothing.
 var providerFaults = []row{
 	{
 		id: "F32", name: "the provider is gone for 4 s, and a replica starts without it", on: []topology{standalone}, class: "the provider is gone",
@@ -59,21 +59,6 @@ var providerFaults = []row{
 	keysRow("F36c", "answered with 500", idptest.Status(http.StatusInternalServerError)),
 	keysRow("F36d", "never answered", idptest.Hang()),
 	keysRow("F36e", "without an end", idptest.Endless()),
-	{
-		id: "F37", name: "the way to the provider swallows everything for 4 s", on: []topology{standalone},
-		bound: "200; a login ends within 10 s", heal: 2 * time.Second,
-		fault: func(ctx context.Context, s *scene) error {
-			s.begin(history.Login)
-			if err := s.toProvider.hurt(answers, "timeout", map[string]any{"timeout": 0}); err != nil {
-				return err
-			}
-			err := s.failedLogin(ctx)
-			s.during(ctx, time.Second)
-			s.toProvider.heal()
-			s.end()
-			return err
-		},
-	},
 	clockRow("F38a", "30 s ahead", 30*time.Second),
 	clockRow("F38b", "30 s behind", -30*time.Second),
 	clockRow("F38c", "5 minutes ahead", 5*time.Minute, history.Login, history.ProviderLogout),

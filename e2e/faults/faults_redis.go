@@ -112,6 +112,18 @@ var redisFaults = []row{
 		bound: "503 within 150 ms; then 200", shows: []int{unavailable}, fault: faulty(onTheWay(3*time.Second, answers, "timeout", map[string]any{"timeout": 0})),
 	},
 	{
+		id: "F8c", name: "a replica's network loses all that goes to Redis and back, for 4 s", on: []topology{standalone}, own: special{before: inNetwork}, missing: noNetworks,
+		bound: "503 within 150 ms there, 200 elsewhere; then 200", shows: []int{unavailable, http.StatusOK},
+		fault: func(ctx context.Context, s *scene) error {
+			s.beginAt(s.Replicas[0])
+			err := s.network.set(redisLink, "down")
+			s.during(ctx, 4*time.Second)
+			err = errors.Join(err, s.network.set(redisLink, "up"))
+			s.end()
+			return err
+		},
+	},
+	{
 		id: "F9a", name: "all connections closed by Redis, 6 times (CLIENT KILL)", on: everywhere, class: "Redis hangs up",
 		bound: "200",
 		fault: func(ctx context.Context, s *scene) error {

@@ -119,11 +119,10 @@ func (a *authority) trust(s *stage) error {
 	return replaceFile(caFile(s), "CERTIFICATE", a.cert.Raw)
 }
 
-// certify makes Redis show a certificate of the authority, for a name or address, from the next connection on, and ends those that there are.
-func (a *authority) certify(s *stage, name string, expiry time.Duration) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
+// issue returns a certificate of the authority, for a name or address.
+func (a *authority) issue(name string, expiry time.Duration) (der []byte, key *ecdsa.PrivateKey, err error) {
+	if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return nil, nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
@@ -134,7 +133,13 @@ func (a *authority) certify(s *stage, name string, expiry time.Duration) error {
 	} else {
 		template.DNSNames = []string{name}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	der, err = x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	return der, key, err
+}
+
+// certify makes Redis show a certificate of the authority, for a name or address, from the next connection on, and ends those that there are.
+func (a *authority) certify(s *stage, name string, expiry time.Duration) error {
+	der, key, err := a.issue(name, expiry)
 	if err != nil {
 		return err
 	}

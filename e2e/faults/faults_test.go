@@ -148,7 +148,7 @@ func TestProxy(t *testing.T) {
 			}()
 		}
 	}()
-	p, err := startProxy("the test", listener.Addr().String())
+	p, err := startProxy("the test", "127.0.0.1:0", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

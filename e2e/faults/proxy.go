@@ -15,10 +15,10 @@ type proxy struct {
 	proxy *toxiproxy.Proxy
 }
 
-// startProxy listens on a port of its own in front of the address.
-func startProxy(name, upstream string) (*proxy, error) {
+// startProxy listens on an address of its own, whose port may be 0, in front of another.
+func startProxy(name, listen, upstream string) (*proxy, error) {
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	p := &proxy{proxy: toxiproxy.NewProxy(server, name, "127.0.0.1:0", upstream)}
+	p := &proxy{proxy: toxiproxy.NewProxy(server, name, listen, upstream)}
 	if err := p.proxy.Start(); err != nil {
 		return nil, fmt.Errorf("a proxy in front of %s: %w", name, err)
 	}

@@ -33,6 +33,12 @@ func (s *scene) begin(kinds ...history.Kind) {
 	s.open = true
 }
 
+// beginAt is begin, of a fault that is the matter of one replica: verdicts of others may not fail.
+func (s *scene) beginAt(one *rig.Replica) {
+	s.begin()
+	s.faults[len(s.faults)-1].Replica = one.Name
+}
+
 // end says that the fault is over.
 func (s *scene) end() {
 	if s.open {

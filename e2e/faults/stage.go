@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -26,17 +28,20 @@ type stage struct {
 	upstream   string   // where those lead to
 	toProvider *proxy   // in front of the provider, for all replicas
 	people     []*visitor
-	pulse      rig.Pulse
-	pause      time.Duration // more calm before each fault
-	own        special
-	say        func(format string, args ...any)
+	// providerName, unless empty, is the host by which replicas know the provider.
+	providerName string
+	network      *network // of the first replica, if it has one of its own
+	pulse        rig.Pulse
+	pause        time.Duration // more calm before each fault
+	own          special
+	say          func(format string, args ...any)
 }
 
 // special is what a row needs that others cannot use: its stage is its own.
 type special struct {
 	redis    []string                            // arguments of redis-server, standalone alone
 	settings []string                            // environment of all replicas
-	before   func(context.Context, *stage) error // before replicas start: what Redis needs, s.StoreURL, s.upstream
+	before   func(context.Context, *stage) error // before the provider and replicas start: what Redis needs, s.StoreURL, s.upstream, s.providerName, s.ProviderTLS, s.Settings, s.network
 	// passwordFile, unless empty, is what the file of replicas' store.password holds in the beginning.
 	passwordFile string
 	nginx        bool // in front of the replicas, at s.URL; the load goes through it
@@ -72,10 +77,11 @@ func (s *stage) raise(ctx context.Context) (err error) {
 		}
 	}
 	s.Front = func(address string) (string, error) {
-		if s.toProvider, err = s.startProxy("the provider", address); err != nil {
+		if s.toProvider, err = s.startProxy("the provider", s.network.host(site)+":0", address); err != nil {
 			return "", err
 		}
-		return s.toProvider.address(), nil
+		host, port, err := net.SplitHostPort(s.toProvider.address())
+		return net.JoinHostPort(cmp.Or(s.providerName, host), port), err
 	}
 	names := make([]string, s.sessions)
 	for i := range names {
@@ -87,19 +93,23 @@ func (s *stage) raise(ctx context.Context) (err error) {
 	}
 	if s.topology == standalone {
 		for i := range s.replicas {
-			p, err := s.startProxy(fmt.Sprintf("Redis for replica-%d", i+1), s.upstream)
+			at := loopback
+			if i == 0 {
+				at = s.network.host(redisLink)
+			}
+			p, err := s.startProxy(fmt.Sprintf("Redis for replica-%d", i+1), at+":0", s.upstream)
 			if err != nil {
 				return err
 			}
 			s.toStore = append(s.toStore, p)
 		}
 	}
-	s.Settings = own.settings
+	s.Settings = append(slices.Clone(own.settings), s.Settings...)
 	if own.passwordFile != "" {
 		if err := os.WriteFile(s.passwordFile(), []byte(own.passwordFile+"\n"), 0o600); err != nil {
 			return err
 		}
-		s.Settings = append(slices.Clone(s.Settings), "AUTHSVC_STORE_PASSWORD_FILE="+s.passwordFile())
+		s.Settings = append(s.Settings, "AUTHSVC_STORE_PASSWORD_FILE="+s.passwordFile())
 	}
 	if err := s.StartReplicas(ctx, s.replicas, s.throughProxy); err != nil {
 		return err
@@ -121,8 +131,8 @@ func (s *stage) raise(ctx context.Context) (err error) {
 	return nil
 }
 
-func (s *stage) startProxy(name, upstream string) (*proxy, error) {
-	p, err := startProxy(name, upstream)
+func (s *stage) startProxy(name, listen, upstream string) (*proxy, error) {
+	p, err := startProxy(name, listen, upstream)
 	if err == nil {
 		s.OnStop(func() error { p.down(); return nil })
 	}
@@ -139,7 +149,11 @@ func (s *stage) throughProxy(i int) []string {
 		return nil // as in StoreURL, which then is the replica's
 	}
 	u.Host = s.toStore[i].address()
-	return []string{"AUTHSVC_STORE_URL=" + u.String()}
+	environment := []string{"AUTHSVC_STORE_URL=" + u.String()}
+	if i == 0 && s.network != nil {
+		environment = append(environment, "NETWORK="+s.network.name)
+	}
+	return environment
 }
 
 // feelPulse begins to watch how busy the machine is.

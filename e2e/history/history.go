@@ -58,16 +58,17 @@ func (o Operation) overlaps(w Window) bool {
 type Window struct{ From, Until time.Time }
 
 // Fault is a time in which something was the matter, so that operations of these kinds may fail; of all kinds where there are none. Verdicts about the sessions that it spares
-// may not.
+// may not, nor those of other replicas where it is the matter of one.
 type Fault struct {
 	Window
-	Kinds  []Kind
-	Spared map[string]bool
+	Kinds   []Kind
+	Spared  map[string]bool
+	Replica string // "": it is everybody's
 }
 
 // excuses reports whether the fault, or what heals after it, is why an operation failed.
 func (f Fault) excuses(o Operation, heal time.Duration) bool {
-	if o.Kind == Verdict && f.Spared[o.Session] {
+	if o.Kind == Verdict && (f.Spared[o.Session] || f.Replica != "" && o.Replica != f.Replica) {
 		return false
 	}
 	return (len(f.Kinds) == 0 || slices.Contains(f.Kinds, o.Kind)) && o.overlaps(Window{f.From, f.Until.Add(heal)})

@@ -100,6 +100,9 @@ func TestCheck(t *testing.T) {
 		"503 where the fault spares the session":  {operations: []Operation{known, ask(12, 503)}, change: spared, violates: CheckHealthy},
 		"503 while it heals, of a spared session": {operations: []Operation{known, ask(20.5, 503)}, change: spared, violates: CheckHealthy},
 		"503 where the fault spares another":      {operations: []Operation{known, ask(12, 503)}, change: sparesAnother},
+		"503 of the replica whose fault it is":    {operations: []Operation{known, ask(12, 503)}, change: matterOf("one")},
+		"503 where it is another's fault":         {operations: []Operation{known, ask(12, 503)}, change: matterOf("two"), violates: CheckHealthy},
+		"a logout fails where it is another's":    {operations: []Operation{known, logout(12, 503)}, change: matterOf("two")},
 		"a logout of a spared session fails":      {operations: []Operation{known, logout(12, 503)}, change: spared},
 		"a logout fails after it has healed":      {operations: []Operation{known, logout(22, 503)}, violates: CheckHealthy},
 		"a logout without an answer":              {operations: []Operation{known, logout(22, 0)}, violates: CheckHealthy},
@@ -133,6 +136,10 @@ func loginsMayFail(p *Promises) { p.Faults[0].Kinds = []Kind{Login} }
 func spared(p *Promises) { p.Faults[0].Spared = map[string]bool{"ann#1": true} }
 
 func sparesAnother(p *Promises) { p.Faults[0].Spared = map[string]bool{"bob#1": true} }
+
+func matterOf(replica string) func(*Promises) {
+	return func(p *Promises) { p.Faults[0].Replica = replica }
+}
 
 func paused(p *Promises) { p.Silent = map[string]bool{"one": true} }
 

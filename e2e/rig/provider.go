@@ -3,6 +3,7 @@ package rig
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -54,8 +55,12 @@ func (r *Rig) StartProvider(names []string) error {
 		}
 		r.detours[front] = address
 	}
+	scheme := "http://"
+	if r.ProviderTLS != nil {
+		scheme, listener = "https://", tls.NewListener(listener, r.ProviderTLS)
+	}
 	o := idptest.Options{
-		Issuer: "http://" + front,
+		Issuer: scheme + front,
 		Clients: []idptest.Client{{
 			ID: ClientID, Secret: r.secret, RedirectURIs: []string{r.URL + "/callback"},
 			PostLogoutRedirectURIs: []string{r.URL + "/signed_out"}, BackchannelLogoutURI: r.URL + "/backchannel-logout",

@@ -7,10 +7,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -35,6 +37,11 @@ type Rig struct {
 	// Front, unless nil, puts something between the provider, which listens on the address, and replicas, and returns where those find it. People's
 	// browsers reach the provider past it.
 	Front func(address string) (front string, err error)
+
+	// ProviderTLS, unless nil, lets the provider speak TLS. Only replicas look at its certificate.
+	ProviderTLS *tls.Config
+	// Hosts are where replicas listen, one after the other; on loopback where there is none.
+	Hosts []string
 
 	Site     string // the host and port of URL, where nginx listens if it was started
 	URL      string // public_url
@@ -80,6 +87,7 @@ func (r *Rig) Prepare() error {
 	dial := (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	r.Browser = &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 1024, IdleConnTimeout: 20 * time.Second, DisableCompression: true,
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // see ProviderTLS
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 				return dial(ctx, network, cmp.Or(r.detours[address], address))
 			}},
@@ -122,6 +130,9 @@ func (r *Rig) OnStop(stop func() error) { r.stops = append(r.stops, stop) }
 // Serve runs a handler of this process.
 func (r *Rig) Serve(listener net.Listener, handler http.Handler) {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	if r.ProviderTLS != nil {
+		server.ErrorLog = log.New(io.Discard, "", 0) // that replicas refuse a certificate
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -152,7 +163,7 @@ func (r *Rig) StartReplicas(ctx context.Context, n int, different func(i int) []
 		return err
 	}
 	for i := range n {
-		one := &Replica{rig: r, Name: fmt.Sprintf("replica-%d", i+1), Address: addresses[2*i], Admin: addresses[2*i+1]}
+		one := &Replica{rig: r, Name: fmt.Sprintf("replica-%d", i+1), Address: r.at(i, addresses[2*i]), Admin: r.at(i, addresses[2*i+1])}
 		one.env = append(slices.Concat(shared, r.Settings), "AUTHSVC_LISTEN="+one.Address, "AUTHSVC_ADMIN_LISTEN="+one.Admin)
 		if different != nil {
 			one.env = append(one.env, different(i)...)
@@ -169,6 +180,15 @@ func (r *Rig) StartReplicas(ctx context.Context, n int, different func(i int) []
 		}
 	}
 	return nil
+}
+
+// at is the address on the host of the i-th replica.
+func (r *Rig) at(i int, address string) string {
+	if i >= len(r.Hosts) {
+		return address
+	}
+	_, port, _ := strings.Cut(address, ":")
+	return net.JoinHostPort(r.Hosts[i], port)
 }
 
 // Environment is ours without settings of an authsvc.
