@@ -88,9 +88,10 @@ func (s *scene) storeSpoils(session string) {
 	s.spoiled[session] = history.Loss{From: now, Gone: now}
 }
 
-// mayLose says that a session may be lost from then on, through nobody's fault.
+// mayLose says that from then on a session may be lost with a refresh, for which verdicts may wait when the access token's life is over.
 func (s *scene) mayLose(session string, from time.Time) {
-	s.spoiled[session] = history.Loss{From: from}
+	const refreshWait = 2 * time.Second // session.refresh_wait
+	s.spoiled[session] = history.Loss{From: from, Wait: refreshWait}
 }
 
 // note adds something to what was seen.

@@ -25,8 +25,12 @@ type Promises struct {
 	Losses map[string]Loss
 }
 
-// Loss is when the store lost a session. From From on it may be refused; from Gone on, unless that is zero, it must be, as after a logout.
-type Loss struct{ From, Gone time.Time }
+// Loss is when the store lost a session. From From on it may be refused; from Gone on, unless that is zero, it must be, as after a logout. Wait is for how much longer than
+// all others verdicts about it may take, from From on, since they wait for a refresh.
+type Loss struct {
+	From, Gone time.Time
+	Wait       time.Duration
+}
 
 // Report is what a check saw.
 type Report struct {
@@ -152,10 +156,14 @@ func (r *Report) verdict(o Operation, l *life, p Promises) {
 		return
 	}
 	r.Held[CheckAnswer]++
-	if (took > p.Answer || o.Status == 0) && p.busy(o) {
+	bound := p.Answer
+	if loss := p.Losses[o.Session]; !o.Answered.Before(loss.From) {
+		bound += loss.Wait
+	}
+	if (took > bound || o.Status == 0) && p.busy(o) {
 		r.Excused++
-	} else if took > p.Answer {
-		r.violate(CheckAnswer, "%s answered %d after %v; the bound is %v", o.Replica, o.Status, took.Round(time.Millisecond), p.Answer)
+	} else if took > bound {
+		r.violate(CheckAnswer, "%s answered %d after %v; the bound is %v", o.Replica, o.Status, took.Round(time.Millisecond), bound)
 	} else if o.Status == 0 {
 		r.violate(CheckAnswer, "%s did not answer: %s", o.Replica, o.Failure)
 	}

@@ -79,6 +79,9 @@ func TestCheck(t *testing.T) {
 		"refused before the store lost it":        {operations: []Operation{known, ask(9, 401)}, change: lostByStore, violates: CheckLost},
 		"let in though the store lost it":         {operations: []Operation{known, ask(14, 200)}, change: lostByStore, violates: CheckOut, says: "after the store had lost the session"},
 		"let in from a cache for a moment":        {operations: []Operation{known, ask(11.5, 200)}, change: lostByStore},
+		"waits for a refresh that is lost":        {operations: []Operation{known, slow(12, 2.2, 200)}, change: refreshLost},
+		"waits longer":                            {operations: []Operation{known, slow(12, 2.3, 200)}, change: refreshLost, violates: CheckAnswer, says: "the bound is 2.25s"},
+		"waits before the refresh was lost":       {operations: []Operation{known, slow(7, 2.2, 200)}, change: refreshLost, violates: CheckAnswer},
 		"another's identity":                      {operations: []Operation{known, verdict(1, 200, "bob")}, violates: CheckIdentity, says: `one took ann for "bob"`},
 		"nobody's identity":                       {operations: []Operation{known, verdict(1, 200, "")}, violates: CheckIdentity},
 		"late":                                    {operations: []Operation{known, slow(1, .3, 200)}, violates: CheckAnswer, says: "one answered 200 after 300ms; the bound is 250ms"},
@@ -129,6 +132,10 @@ func TestCheck(t *testing.T) {
 
 func lostByStore(p *Promises) {
 	p.Losses = map[string]Loss{"ann#1": {From: at(10), Gone: at(11)}}
+}
+
+func refreshLost(p *Promises) {
+	p.Losses = map[string]Loss{"ann#1": {From: at(10), Wait: 2 * time.Second}}
 }
 
 func loginsMayFail(p *Promises) { p.Faults[0].Kinds = []Kind{Login} }
