@@ -42,7 +42,7 @@ type row struct {
 
 // catalogue are all rows, in the order of their numbers.
 func catalogue() []row {
-	all := slices.Concat(redisFaults, redisRefusals, redisData, redisTLS, sentinelFaults, clusterFaults, providerFaults, providerWays, processFaults)
+	all := slices.Concat(redisFaults, redisRefusals, redisData, redisTLS, sentinelFaults, clusterFaults, providerFaults, providerWays, replicaFaults, clientFaults, scantMeans)
 	slices.SortStableFunc(all, func(a, b row) int { return number(a.id) - number(b.id) })
 	return all
 }
