@@ -105,8 +105,9 @@ const hostsCache = 5 * time.Second
 func nameless(ctx context.Context, s *scene) error {
 	const bound = 5 * time.Second
 	s.begin(history.Login)
-	err := errors.Join(s.setHosts(""), s.hangUp())
+	err := s.setHosts("")
 	s.during(ctx, hostsCache)
+	err = errors.Join(err, s.hangUp()) // only now: connections that were made meanwhile need no name
 	began := time.Now()
 	err = errors.Join(err, s.failedLogin(ctx))
 	if took := time.Since(began); took > s.patiently(bound) {

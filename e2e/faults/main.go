@@ -27,6 +27,7 @@
 //   - s.toStore: the proxies between each replica and Redis (standalone alone); s.toProvider: the one between replicas and the provider. Both: hurt, heal, down, up
 //   - s.Replicas (package rig): Kill, Start, Pause, Resume, Stop, AwaitReady, Metrics; s.Restart with changed settings. Of one that cannot answer, say s.silence first
 //   - s.Provider: Intercept, EditJWKS and whatever else idptest has, settable per request; TokensLive, AnswersAfter
+//   - s.beginAt, for a fault of one replica; s.mayLose and s.storeSpoils, for a session that may be lost or is; s.network, where own has one
 //   - s.fail, for what does not hold besides the history; s.note, for what is worth seeing; s.await, for a state
 //
 // The next row finds the stage in order: proxies healed, the provider honest, everybody signed in. What a fault changes in Redis' configuration or in replicas it changes back
