@@ -17,7 +17,7 @@ import (
 func soak(ctx context.Context, o options, dir string, plays []play, say func(string, ...any)) (results []result, err error) {
 	on := plays[0].topology
 	plays = slices.DeleteFunc(plays, func(p play) bool {
-		return p.topology != on || p.row.own.any() || p.row.missing != nil && p.row.missing() != ""
+		return p.topology != on || p.row.own.any() || p.row.own.shifted || p.row.missing != nil && p.row.missing() != ""
 	})
 	if len(plays) == 0 {
 		return nil, errors.New("-soak: none of these rows shares its parts with others")

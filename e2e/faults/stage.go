@@ -45,12 +45,13 @@ type special struct {
 	// passwordFile, unless empty, is what the file of replicas' store.password holds in the beginning.
 	passwordFile string
 	nginx        bool // in front of the replicas, at s.URL; the load goes through it
-	shifted      bool // s.shifted is built: the program with a clock that can be wrong (package shifted), for s.Restart
-	spoils       bool // nothing of that; but the row leaves the parts in no state for others
+	// shifted says that s.shifted is built: the program with a clock that can be wrong (package shifted), for s.Restart. That alone needs no stage of its own.
+	shifted bool
+	spoils  bool // nothing of that; but the row leaves the parts in no state for others
 }
 
 func (s special) any() bool {
-	return s.spoils || s.nginx || s.shifted || s.passwordFile != "" || s.before != nil || len(s.redis) > 0 || len(s.settings) > 0
+	return s.spoils || s.nginx || s.passwordFile != "" || s.before != nil || len(s.redis) > 0 || len(s.settings) > 0
 }
 
 // raise starts the parts and signs everybody in. The stage is to be struck, also after an error.
