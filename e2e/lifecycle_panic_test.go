@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"authsvc/session/storetest"
@@ -40,8 +41,23 @@ func Trap(place string) {
 }
 `
 
-// buildTrapped builds the program with traps in it. It returns the program and what sets the traps of some places, and none elsewhere.
+// trappedOnce builds the program with traps in it, for the first test that wants it.
+var trappedOnce sync.Once
+
+// buildTrapped builds the program with traps in it. It returns the program and what sets the traps of some places, and none elsewhere, for the replicas that this test starts.
 func buildTrapped(t *testing.T) (trapped string, set func(places ...string)) {
+	t.Helper()
+	trapped = filepath.Join(filepath.Dir(program), "trapped")
+	trappedOnce.Do(func() { buildWithTraps(t, trapped) })
+	file := filepath.Join(t.TempDir(), "traps")
+	t.Setenv("TRAPS", file)
+	return trapped, func(places ...string) {
+		t.Helper()
+		replace(t, file, strings.Join(places, "\n"))
+	}
+}
+
+func buildWithTraps(t *testing.T, trapped string) {
 	t.Helper()
 	dir := t.TempDir()
 	module, err := filepath.Abs("..")
@@ -68,15 +84,9 @@ func buildTrapped(t *testing.T) (trapped string, set func(places ...string)) {
 	overlay, err := json.Marshal(map[string]any{"Replace": replaced})
 	check(t, err)
 	check(t, os.WriteFile(filepath.Join(dir, "overlay"), overlay, 0o600))
-	trapped = filepath.Join(dir, "authsvc")
 	args := slices.Concat([]string{"build", "-overlay", filepath.Join(dir, "overlay")}, buildArgs, []string{"-o", trapped, "authsvc/cmd/authsvc"})
 	if output, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, output)
-	}
-	t.Setenv("TRAPS", filepath.Join(dir, "traps"))
-	return trapped, func(places ...string) {
-		t.Helper()
-		replace(t, filepath.Join(dir, "traps"), strings.Join(places, "\n"))
 	}
 }
 

@@ -3,10 +3,12 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,41 +124,78 @@ func (l *lab) withoutStore() {
 	}
 }
 
+// withinBound asks replicas whose store may take as long as it likes as well: what bounds a verdict then is the verdict's own limit alone.
 func (l *lab) withinBound() {
 	f := l.anyone()
 	v, _ := f.signedInLine("alice")
 	cookie := v.cookie(sessionCookie)
+	settings := maps.Clone(f.settings)
+	settings["store.timeout"] = "2s" // longer than we are patient
+	slow := newReplica(l.T, settings)
+	slow.awaitReady()
+	asked := append(slices.Clone(f.replicas), slow)
 	f.redis.Pause()
 	defer f.redis.Resume()
 	refused := 0
-	for i := range 12 {
-		answer, err := f.replicas[i%2].authCookie(cookie)
-		check(l.T, err)
-		if answer.took > patient || answer.status != http.StatusOK && answer.status != http.StatusServiceUnavailable {
-			l.Errorf("%d after %v", answer.status, answer.took)
-		}
-		if answer.status == http.StatusServiceUnavailable {
-			refused++
+	for range 6 {
+		for _, r := range asked {
+			answer, err := r.authCookie(cookie)
+			check(l.T, err)
+			if answer.took > patient || answer.status != http.StatusOK && answer.status != http.StatusServiceUnavailable {
+				l.Errorf("%d after %v", answer.status, answer.took)
+			}
+			if answer.status == http.StatusServiceUnavailable {
+				refused++
+			}
 		}
 	}
 	ring := keyring(l.T, f.settings["cookie.secret"])
-	for i := range 6 { // whom no cache knows
-		answer, err := f.replicas[i%2].authCookie(ring.NewToken(session.PurposeSession, "main").Reveal())
-		check(l.T, err)
-		if answer.status != http.StatusServiceUnavailable || answer.took > patient {
-			l.Errorf("a session that nobody can look up: %d after %v", answer.status, answer.took)
+	for range 3 { // whom no cache knows
+		for _, r := range asked {
+			answer, err := r.authCookie(ring.NewToken(session.PurposeSession, "main").Reveal())
+			check(l.T, err)
+			if answer.status != http.StatusServiceUnavailable || answer.took > patient {
+				l.Errorf("a session that nobody can look up: %d after %v", answer.status, answer.took)
+			}
 		}
 	}
-	l.Logf("%d of 12 were refused", refused)
+	l.Logf("%d of 18 were refused", refused)
 	f.redis.Resume()
 	storetest.WaitFor(l.T, "the store to be back", func() error { return f.signedInAs("alice", cookie) })
 }
 
-// panics: a request that makes the check panic cannot be written: none is known. What stands for it are the requests that have made peers panic; the answer
-// to a panic itself is tested by TestLifecyclePanics.
+// panics: in a program that can be made to panic, the request that does is refused, at the replica and through nginx, and the session goes on. No request is known that
+// makes the program itself panic: those that have made peers do so must not.
 func (l *lab) panics() {
 	f := l.anyone()
 	_, line := f.signedInLine("alice")
+	trapped, set := buildTrapped(l.T)
+	settings := maps.Clone(f.settings)
+	settings["session.cache_ttl"] = "0"
+	breaks, site := newReplica(l.T, settings), nginxtest.FreeAddress(l.T)
+	breaks.awaitReady()
+	breaks.becomes(trapped)
+	breaks.awaitReady()
+	rendered := run(l.T, fmt.Sprintf("nginx render --server-name 127.0.0.1 --listen %s --upstream %s --replica %s", site, f.backend.Listener.Addr(), breaks.address))
+	nginxtest.Start(l.T, rendered.stdout)
+	ways := map[string][]string{breaks.address: {"/auth", "/forward", "/envoy/page"}, site: {"/page"}}
+	set("Load")
+	for address, targets := range ways {
+		for _, target := range targets {
+			a := f.send(address, "GET", target, []string{line, "X-Forwarded-Uri: /page", "X-Forwarded-Host: " + f.site}, "")
+			a.nobody(l.T, "a panic, "+target)
+			if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || len(a.header["Set-Cookie"]) > 0 {
+				l.Errorf("a panic, %s: %d %v", target, a.status, a.header)
+			}
+		}
+	}
+	set()
+	if n := breaks.metric("authsvc_panics_total"); n != "4" {
+		l.Errorf("%s panics are counted, want 4", n)
+	}
+	f.sure(breaks.address, "GET", "/auth", []string{line}, "").is(l.T, http.StatusOK, false)
+	f.sure(site, "GET", "/page", []string{line}, "").is(l.T, http.StatusOK, true)
+
 	for _, r := range f.replicas {
 		for _, request := range []string{
 			"GET /auth?%zz HTTP/1.1\r\nHost: a\r\n\r\n", "GET /auth HTTP/1.1\r\nHost: \r\n\r\n", "GET /auth HTTP/1.0\r\n\r\n", "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://a/auth HTTP/1.1\r\nHost: b\r\n\r\n",

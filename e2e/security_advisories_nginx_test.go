@@ -84,7 +84,7 @@ func (l *lab) rawPaths() {
 
 func (l *lab) fragments() {
 	f := l.rules()
-	for _, target := range []string{"/page#/x", "/page%23/x", "/page#/../open/x", "/page/x#/open/x", "/open/x#/../../page", "/open#/../page", "/open/%23/../page"} {
+	for _, target := range []string{"/page#/x", "/page%23/x", "/page#/../open/x", "/page/x#/open/x", "/open/x#/../../page", "/open#/../page", "/open/%23/../page", "/open/x#/page", "/open/x%23/page"} {
 		f.ask(f.url+target).nobody(l.T, target)
 		f.sure(f.site, "GET", target, nil, "").nobody(l.T, target+" through nginx")
 		f.sure(f.replicas[0].address, "GET", "/forward", []string{"X-Forwarded-Uri: " + target, "X-Forwarded-Host: " + f.site, "X-Forwarded-Proto: http", "X-Forwarded-Method: GET"}, "").nobody(l.T, target+" at /forward")
