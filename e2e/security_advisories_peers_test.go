@@ -25,6 +25,7 @@ import (
 
 	"authsvc/authsvc/idptest"
 	"authsvc/session"
+	"authsvc/session/redisstore"
 	"authsvc/session/storetest"
 )
 
@@ -383,8 +384,18 @@ func (l *lab) otherCredentials() {
 	f := l.anyone()
 	v, _ := f.signedInLine("alice")
 	ring := keyring(l.T, f.settings["cookie.secret"])
+	store, err := redisstore.Open(redisstore.Options{URL: f.redis.URL})
+	check(l.T, err)
+	defer store.Close()
+	check(l.T, store.ReadClock(l.Context()))
+	elsewhere := &session.Manager{
+		Store: store, Slots: store, Index: store, Keyring: ring, Site: "other", Now: store.Now, IdleTimeout: time.Hour, AbsoluteTimeout: time.Hour,
+	}
+	held, _, err := elsewhere.Begin(l.Context(), session.Session{Issuer: f.provider.Issuer(), Subject: "alice", Claims: map[string]any{"sub": "alice"}}, session.Tokens{})
+	check(l.T, err)
 	for what, value := range map[string]string{
-		"the login cookie": v.cookie(loginCookie), "a token for another purpose": ring.NewToken(session.PurposeLogin, "main").Reveal(), "one of another site": ring.NewToken(session.PurposeSession, "other").Reveal(),
+		"a session of another site": held.Reveal(),
+		"the login cookie":          v.cookie(loginCookie), "a token for another purpose": ring.NewToken(session.PurposeLogin, "main").Reveal(), "one of another site": ring.NewToken(session.PurposeSession, "other").Reveal(),
 		"one of another service": keyring(l.T, newSecret()).NewToken(session.PurposeSession, "main").Reveal(), "a logout token": f.provider.LogoutToken(clientID, "alice", "", nil), "one of a session that is not there": ring.NewToken(session.PurposeSession, "main").Reveal(),
 	} {
 		for _, r := range f.replicas {
