@@ -145,12 +145,13 @@ func (s *Service) finishLogin(w http.ResponseWriter, r *http.Request, provider *
 	}
 
 	claim := newCodeClaim(s.store, site, login, a.state, response.code)
-	won, err := claim.take(ctx)
-	if err != nil {
-		return "", storeError(err, site.startURL(a.ReturnTo)) // the code is unspent
-	}
-	if !won {
+	switch err := claim.take(ctx); {
+	case errors.Is(err, errClaimed):
 		return s.joinLogin(ctx, w, r, site, a, claim)
+	case errors.Is(err, errCodesUsed):
+		return s.finishLate(ctx, w, r, site, a, false)
+	case err != nil:
+		return "", storeError(err, site.startURL(a.ReturnTo)) // the code is unspent
 	}
 	token, err := s.redeem(ctx, r, site, provider, meta, login, a, response.code)
 	if err != nil {
@@ -196,8 +197,8 @@ func (s *Service) liveSession(ctx context.Context, site *site, r *http.Request) 
 	return d.Session, nil
 }
 
-// finishLate ends a callback that cannot be redeemed: the attempt has expired, or is not bound to the browser any more, or
-// someone else redeems it. A browser that is signed in by now goes to its page; otherwise the login begins again.
+// finishLate ends a callback that cannot be redeemed: the attempt has expired, is not bound to the browser any more, or
+// has brought too many codes, or someone else redeems it. A browser that is signed in by now goes to its page; otherwise the login begins again.
 func (s *Service) finishLate(ctx context.Context, w http.ResponseWriter, r *http.Request, site *site, a attempt, cookieMissing bool) (result string, err error) {
 	live, err := s.liveSession(ctx, site, r)
 	if err != nil {

@@ -40,7 +40,7 @@
 //     login cookie that binds it, and sends it to the provider. Nothing is stored. A provider that wants requests pushed gets this one
 //     first (push.go).
 //  2. /callback opens state, sees that it belongs to this browser and is in time, checks what the provider said, and
-//     claims the code in the store so that it is redeemed once, however often the callback comes (callback.go, codeclaim.go).
+//     claims the code in the store so that it is redeemed once, however often the callback comes, and three codes of an attempt at most (callback.go, codeclaim.go).
 //  3. The code is exchanged, for which the client shows who it is (tokenrequest.go, clientauth.go), and the ID token checked (oidc.go, idtoken.go,
 //     keyset.go). The claims that the site uses are chosen from it, from userinfo and from the access token (claimsources.go).
 //  4. Who is let in nowhere by any rule gets no session. What a rule asked of this login is looked for (stepup.go).

@@ -541,6 +541,23 @@ func repeatedCallbacks(t *testing.T, p *prover) {
 			t.Errorf("%d token requests, %d sessions", n, p.records()-records)
 		}
 	})
+	t.Run("codes without end for one attempt", func(t *testing.T) {
+		v := p.newcomer(idptest.Conduct{})
+		address, err := v.toCallback("/landed")
+		check(t, err)
+		query := queryOf(t, address)
+		records := p.records()
+		p.provider.ForgetRequests()
+		for i := range 20 {
+			query.Set("code", fmt.Sprint("made-up-", i))
+			_, err := v.send(http.MethodGet, p.url+"/callback?"+query.Encode(), nil)
+			check(t, err)
+		}
+		if n := p.provider.Count(idptest.Token); n < 1 || n > 3 || p.records() != records {
+			t.Errorf("%d token requests, %d sessions", n, p.records()-records)
+		}
+		v.signIn()
+	})
 	t.Run("after the sign-out", func(t *testing.T) {
 		v := p.newcomer(idptest.Conduct{})
 		address, err := v.toCallback("/landed")
