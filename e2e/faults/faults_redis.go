@@ -124,7 +124,7 @@ var redisFaults = []row{
 		},
 	},
 	{
-		id: "F9a", name: "all connections closed by Redis, 6 times (CLIENT KILL)", on: everywhere, class: "Redis hangs up",
+		id: "F9a", name: "Redis closes all connections, 6 times (CLIENT KILL)", on: everywhere, class: "Redis hangs up",
 		bound: "200",
 		fault: func(ctx context.Context, s *scene) error {
 			for range 6 {
