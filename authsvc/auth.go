@@ -46,10 +46,15 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	d, tokens := s.identify(ctx, site, r)
 	stale, bearer := d.stale, d.bearer
 	if d.Outcome == Allow && !stale && !bearer { // the store would not answer, or has nothing of theirs
-		if err := site.sessions.Touch(ctx, *d.Session); err != nil {
+		switch err := site.sessions.Touch(ctx, *d.Session); {
+		case errors.Is(err, session.ErrNotFound):
+			d, tokens = decision{Outcome: Login, Reason: "session_not_found", Err: err}, session.Tokens{}
+		case err != nil:
 			s.metrics.touchFailures.Inc() // the session is as valid as before
 		}
-		d, tokens = s.renew(r.Context(), site, d, tokens, q.refreshWait)
+		if d.Outcome == Allow {
+			d, tokens = s.renew(r.Context(), site, d, tokens, q.refreshWait)
+		}
 	}
 	known := d.known
 	switch d.Outcome {

@@ -30,19 +30,28 @@ var (
 	logoutDone    = []byte("d")
 )
 
+// How a back-channel logout ends, for the metrics.
+const (
+	logoutEnded       = "ended"
+	logoutNothing     = "nothing" // the person had signed out already, or Redis has lost the list of their sessions
+	logoutRefused     = "refused"
+	logoutUnavailable = "unavailable" // the provider is asked to try again
+)
+
 // backchannelLogout ends the sessions that the provider says are over (OpenID Connect Back-Channel Logout 1.0, section 2.5). A store that does
 // not answer makes the provider try again: nobody stays signed in because of it.
 func (s *Service) backchannelLogout(w http.ResponseWriter, r *http.Request) {
-	status, code, genuine, err := s.endByToken(w, r)
+	status, result, genuine, err := s.endByToken(w, r)
+	s.metrics.backchannelLogouts.WithLabelValues(result).Inc()
 	w.Header().Set("Cache-Control", "no-store")
 	if err == nil {
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(status)
 		return
 	}
-	level := zerolog.WarnLevel
-	if status >= 500 {
-		level = zerolog.ErrorLevel
+	level, code := zerolog.WarnLevel, "invalid_request"
+	if result == logoutUnavailable {
+		level, code = zerolog.ErrorLevel, "temporarily_unavailable"
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	if genuine || s.strangersTold.due(err.Error(), time.Now()) { // the endpoint is open to everybody, and the log is not theirs to fill
@@ -51,46 +60,48 @@ func (s *Service) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, r, status, map[string]string{"error": code})
 }
 
-// endByToken also tells whether the token is genuine: the provider has made it, and nobody else.
-func (s *Service) endByToken(w http.ResponseWriter, r *http.Request) (status int, code string, genuine bool, err error) {
+// endByToken also tells how it ended, and whether the token is genuine: the provider has made it, and nobody else.
+func (s *Service) endByToken(w http.ResponseWriter, r *http.Request) (status int, result string, genuine bool, err error) {
 	site := infoOf(r).site
-	const invalid = "invalid_request"
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/x-www-form-urlencoded" {
-		return http.StatusBadRequest, invalid, false, errors.New("the content is no form")
+		return http.StatusBadRequest, logoutRefused, false, errors.New("the content is no form")
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogoutBody)
 	if err := r.ParseForm(); err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return http.StatusRequestEntityTooLarge, invalid, false, err
+			return http.StatusRequestEntityTooLarge, logoutRefused, false, err
 		}
-		return http.StatusBadRequest, invalid, false, errors.New("the form is malformed")
+		return http.StatusBadRequest, logoutRefused, false, errors.New("the form is malformed")
 	}
 	if len(r.PostForm["logout_token"]) != 1 {
-		return http.StatusBadRequest, invalid, false, errors.New("there is not exactly one logout_token")
+		return http.StatusBadRequest, logoutRefused, false, errors.New("there is not exactly one logout_token")
 	}
 	p := site.issuerOf(r.PostForm.Get("logout_token"))
 	meta, err := p.ready()
 	if err != nil {
-		return http.StatusServiceUnavailable, "temporarily_unavailable", false, err
+		return http.StatusServiceUnavailable, logoutUnavailable, false, err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), backchannelTime)
 	defer cancel()
 	token, err := p.verifyLogoutToken(ctx, meta, r.PostForm.Get("logout_token"))
 	if errors.Is(err, errKeysUnavailable) {
-		return http.StatusServiceUnavailable, "temporarily_unavailable", false, err
+		return http.StatusServiceUnavailable, logoutUnavailable, false, err
 	}
 	if err != nil {
-		return http.StatusBadRequest, invalid, false, err
+		return http.StatusBadRequest, logoutRefused, false, err
 	}
 	ended, err := s.endOnce(ctx, site, p, token)
 	switch {
 	case errors.Is(err, errLogoutToken):
-		return http.StatusBadRequest, invalid, true, err
+		return http.StatusBadRequest, logoutRefused, true, err
 	case err != nil:
-		return http.StatusServiceUnavailable, "temporarily_unavailable", true, err
+		return http.StatusServiceUnavailable, logoutUnavailable, true, err
 	}
 	s.log.Info().Str("request_id", infoOf(r).id).Int("sessions", ended).Msg("the provider signed someone out")
-	return http.StatusOK, "", true, nil
+	if ended == 0 {
+		return http.StatusOK, logoutNothing, true, nil
+	}
+	return http.StatusOK, logoutEnded, true, nil
 }
 
 // issuerOf returns the provider that a token says it is of, which its verification has to confirm. One that says nothing, or names

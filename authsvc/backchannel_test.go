@@ -2,6 +2,7 @@ package authsvc
 
 import (
 	"bytes"
+	"errors"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -141,6 +142,9 @@ func TestFiveBrowsers(t *testing.T) {
 	check(0, 4)
 	checkBackchannel(t, r.backchannel(0, r.provider.LogoutToken("app", "alice", "", nil)), http.StatusOK)
 	check()
+	r.shows(0, `authsvc_backchannel_logouts_total{result="ended"} 1`, `authsvc_backchannel_logouts_total{result="nothing"} 0`)
+	r.shows(1, `authsvc_backchannel_logouts_total{result="ended"} 2`, `authsvc_backchannel_logouts_total{result="refused"} 0`)
+	r.shows(2, `authsvc_backchannel_logouts_total{result="nothing"} 2`, `authsvc_backchannel_logouts_total{result="ended"} 0`)
 	if n := r.noted(session.KindUser, "alice"); n != 0 {
 		t.Errorf("%d entries are left on alice's list", n)
 	}
@@ -226,6 +230,41 @@ func TestBackchannelStoreDown(t *testing.T) {
 	r.keepsSecrets()
 }
 
+// TestBackchannelAfterEviction: Redis has evicted the list of a user's sessions. The logout finds nothing, which the metric tells, and its mark signs out
+// whoever is at work, by the first verdict that would extend the idle time.
+func TestBackchannelAfterEviction(t *testing.T) {
+	r := newRig(t, 2, func(c *Config) { c.Session.CacheTTL = time.Hour })
+	b := r.browser()
+	b.signIn()
+	cookie, id := b.sessionCookie(), session.ID{}
+	site := r.replicas[0].sites.Load().main
+	for _, name := range site.keyring.Names(session.KindUser, site.name, r.provider.Issuer(), "alice") {
+		list := session.IndexName{Kind: session.KindUser, Hash: name}
+		entries, err := r.store.Store.Noted(t.Context(), list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			id = entry.ID
+			if err := r.store.Store.Forget(t.Context(), list, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r.everywhere(cookie, http.StatusOK)
+	checkBackchannel(t, r.backchannel(0, r.provider.LogoutToken("app", "alice", "", nil)), http.StatusOK)
+	r.shows(0, `authsvc_backchannel_logouts_total{result="nothing"} 1`, `authsvc_backchannel_logouts_total{result="ended"} 0`)
+	r.advance(r.replicas[0].sites.Load().main.sessions.IdleTimeout/10 + time.Second)
+	r.everywhere(cookie, http.StatusUnauthorized)
+	if _, err := r.store.Store.Load(t.Context(), id); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("its record: %v", err)
+	}
+	r.advance(time.Second)
+	b.signIn()
+	r.everywhere(b.sessionCookie(), http.StatusOK)
+	r.keepsSecrets()
+}
+
 // TestBackchannelBeforeDiscovery asks a replica that has not found the provider yet.
 func TestBackchannelBeforeDiscovery(t *testing.T) {
 	var config *Config
@@ -234,4 +273,7 @@ func TestBackchannelBeforeDiscovery(t *testing.T) {
 	token := r.provider.LogoutToken("app", "alice", "", nil)
 	checkBackchannel(t, r.backchannel(1, token), http.StatusServiceUnavailable)
 	checkBackchannel(t, r.backchannel(0, token), http.StatusOK)
+	checkBackchannel(t, r.backchannel(0, token), http.StatusBadRequest)
+	r.shows(1, `authsvc_backchannel_logouts_total{result="unavailable"} 1`)
+	r.shows(0, `authsvc_backchannel_logouts_total{result="refused"} 1`)
 }

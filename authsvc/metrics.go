@@ -25,6 +25,8 @@ type metrics struct {
 	introspections  *prometheus.CounterVec
 	panics          prometheus.Counter
 	loginsLimited   prometheus.Counter
+
+	backchannelLogouts *prometheus.CounterVec
 }
 
 func newMetrics(registry *prometheus.Registry) metrics {
@@ -70,6 +72,10 @@ func newMetrics(registry *prometheus.Registry) metrics {
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_panics_total", Help: "Panics: of requests, which were answered with 503 or 500, and of work in the background, which began anew.",
 		}),
+		backchannelLogouts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "authsvc_backchannel_logouts_total",
+			Help: "Back-channel logouts by result: ended, nothing to end, refused, unavailable so that the provider is asked to try again.",
+		}, []string{"result"}),
 		loginsLimited: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_logins_limited_total", Help: "Requests of /start and /callback that limits.logins_per_minute refused.",
 		}),
@@ -83,7 +89,10 @@ func newMetrics(registry *prometheus.Registry) metrics {
 	for _, result := range []string{"ok", "failed"} {
 		m.revised.WithLabelValues(result)
 	}
-	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.revised, m.touchFailures, m.introspections, m.panics, m.loginsLimited)
+	for _, result := range []string{logoutEnded, logoutNothing, logoutRefused, logoutUnavailable} {
+		m.backchannelLogouts.WithLabelValues(result)
+	}
+	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.revised, m.touchFailures, m.introspections, m.panics, m.loginsLimited, m.backchannelLogouts)
 	return m
 }
 

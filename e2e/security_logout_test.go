@@ -39,7 +39,36 @@ func TestSecurityRequirementsLogout(t *testing.T) {
 	hold(t, s, logoutRequirements)
 }
 
-// newcomerNamed signs somebody new in, whom no logout of another test has ended.
+// TestSecurityRequirementsLogoutEvicted: Redis has evicted the lists by which a logout of a user finds their sessions. Its mark ends them, when
+// the idle time would be extended.
+func TestSecurityRequirementsLogoutEvicted(t *testing.T) {
+	s := newStack(t, options{replicas: 2, settings: map[string]string{"session.idle_timeout": "20s", "session.cache_ttl": "1m"}})
+	hold(t, s, []owed{{"Q33_sub_ends_all_without_their_list", func(t *testing.T, s *stack) {
+		bystander := s.newcomerNamed("bystander")
+		v := s.newcomerNamed("listless")
+		for _, key := range s.keys() {
+			if kind := strings.Split(key, ":")[1]; kind == "user" || kind == "sid" {
+				s.redis.Do("DEL", key)
+			}
+		}
+		answer, err := s.replicas[0].logoutToken(s.provider.LogoutToken(clientID, "listless", "", nil))
+		check(t, is(answer, err, http.StatusOK))
+		if n := s.replicas[0].metric(`authsvc_backchannel_logouts_total{result="nothing"}`); n != "1" {
+			t.Errorf("%s logouts found nothing", n)
+		}
+		cookie := v.cookie(sessionCookie)
+		storetest.WaitFor(t, "it is signed out", func() error {
+			_, err := s.replicas[1].certain(bystander.cookie(sessionCookie))
+			check(t, err)
+			answer, err := s.replicas[1].certain(cookie)
+			return is(answer, err, http.StatusUnauthorized)
+		})
+		check(t, s.refused(cookie))
+		check(t, bystander.stays())
+	}}})
+}
+
+// newcomerNamed signs// newcomerNamed signs somebody new in, whom no logout of another test has ended.
 func (s *stack) newcomerNamed(name string) *visitor {
 	s.t.Helper()
 	s.provider.SetPerson(person(name))

@@ -124,6 +124,26 @@ func (m *Manager) Ended(ctx context.Context, s Session, since time.Time) (bool, 
 	return false, nil
 }
 
+// errMissed says that the session was ended with others, by a logout that did not find it.
+var errMissed = fmt.Errorf("%w: it was ended with others, by a logout that did not find it", ErrNotFound)
+
+// endMissed ends a session that a logout should have ended and did not find, since its list was lost: a store that evicts takes the lists of
+// sessions first, which are seldom used. The logout's mark tells. It is for what is done now and then with a session, not for each verdict. Errors: errMissed;
+// any other means that nobody can tell.
+func (m *Manager) endMissed(ctx context.Context, s Session) error {
+	if m.Slots == nil {
+		return nil // nobody leaves marks either
+	}
+	ended, err := m.Ended(ctx, s, s.Created)
+	if err != nil || !ended {
+		return err
+	}
+	if err := m.End(ctx, s.ID); err != nil {
+		return err // refused here from now on
+	}
+	return errMissed
+}
+
 func markSlot(kind string, name [32]byte) SlotName { return SlotName{Kind: "ended" + kind, Hash: name} }
 
 // mark leaves the present moment, in the store's time, as the end of a group. It lives as long as a session that began before it could.

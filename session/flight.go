@@ -182,6 +182,13 @@ func (f *flight) renewLeased(ctx context.Context, lease *heldLease) landing {
 		return f.revise(ctx, s, t)
 	}
 	f.refreshes = true
+	switch err := r.Manager.endMissed(ctx, s); {
+	case errors.Is(err, ErrNotFound):
+		f.publish(Session{}, Tokens{}, err)
+		return landing{result: RefreshRevoked, err: err}
+	case err != nil:
+		return landing{RefreshFailed, err, storePause}
+	}
 	call, cancel := context.WithTimeout(ctx, orDefault(r.Timeout, defaultTimeout))
 	defer cancel()
 	renewed, tokens, err := r.Refresh(call, s, t)

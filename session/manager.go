@@ -218,13 +218,16 @@ func (m *Manager) unseal(purpose string, token Token, associated, sealed []byte)
 }
 
 // Touch notes that the session was used. It writes to the store only once per tenth of the idle time: a record
-// gets 1.1 times the idle time, and is touched when less than the idle time is left. An error
-// is not the user's trouble: the session is as valid as before.
+// gets 1.1 times the idle time, and is touched when less than the idle time is left. It looks for a logout then that did not find
+// the session. Errors: ErrNotFound when the session has ended; any other is not the user's trouble: the session is as valid as before.
 func (m *Manager) Touch(ctx context.Context, s Session) error {
 	now := m.now()
 	left := s.IdleExpires.Sub(now)
 	if left >= m.IdleTimeout || !s.IdleExpires.Before(s.Expires) {
 		return nil
+	}
+	if err := m.endMissed(ctx, s); err != nil {
+		return fmt.Errorf("touch session: %w", err)
 	}
 	life := m.ttl(now, s.Expires)
 	err := m.Store.Touch(ctx, s.ID, life)
