@@ -7,12 +7,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 )
 
 // Bounds on the log's lines that nobody has read yet.
 const (
 	sinkLines = 4096
 	sinkBytes = 4 << 20
+	// Of both, lines below the level error take three quarters: a flood of refusals leaves room for what an operator has to know.
+	ordinaryLines = sinkLines / 4 * 3
+	ordinaryBytes = sinkBytes / 4 * 3
 )
 
 // sink takes the log's lines and writes them to a stream that may stall or fail, as a full pipe and a full disk do. Who logs never waits for it: a line
@@ -48,10 +52,21 @@ func (s *sink) observe(registry *prometheus.Registry) {
 	}, func() float64 { return float64(s.dropped.Load()) }))
 }
 
-// Write takes one line. It has no error, of which zerolog would tell on the very stream that may have stalled.
-func (s *sink) Write(line []byte) (int, error) {
+// Write takes one line of any level. It has no error, of which zerolog would tell on the very stream that may have stalled.
+func (s *sink) Write(line []byte) (int, error) { return s.take(line, sinkLines, sinkBytes) }
+
+// WriteLevel implements zerolog.LevelWriter. The console's format, which is for people, does not use it.
+func (s *sink) WriteLevel(level zerolog.Level, line []byte) (int, error) {
+	if level < zerolog.ErrorLevel {
+		return s.take(line, ordinaryLines, ordinaryBytes)
+	}
+	return s.Write(line)
+}
+
+// take takes one line unless so many lines or bytes are held. Callers that meet may go beyond the lines by one each.
+func (s *sink) take(line []byte, lines int, bound int64) (int, error) {
 	size := int64(len(line))
-	if s.held.Add(size) <= sinkBytes {
+	if s.held.Add(size) <= bound && len(s.lines) < lines {
 		select {
 		case s.lines <- bytes.Clone(line):
 			return len(line), nil

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"authsvc/authsvc"
 )
 
@@ -84,6 +86,35 @@ func TestSink(t *testing.T) {
 			synctest.Wait()
 			if s.held.Load() != 0 {
 				t.Errorf("%d bytes held at the end", s.held.Load())
+			}
+		})
+	})
+	t.Run("keeps room for errors", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			for name, flood := range map[string]struct {
+				line string
+				n    int
+			}{"lines": {"x", 2 * sinkLines}, "bytes": {strings.Repeat("x", sinkBytes/16), 32}} {
+				out := &stream{flows: make(chan struct{})}
+				s := newSink(out, lineOf)
+				log := zerolog.New(s)
+				for range flood.n {
+					log.Info().Msg(flood.line)
+				}
+				dropped := s.dropped.Load()
+				if dropped == 0 {
+					t.Errorf("%s: nothing was dropped while it stalls", name)
+				}
+				for range 10 {
+					log.Error().Msg("!")
+				}
+				if got := s.dropped.Load(); got != dropped {
+					t.Errorf("%s: %d errors were dropped", name, got-dropped)
+				}
+				close(out.flows)
+				if !s.close(time.Minute) || strings.Count(out.taken.String(), `"message":"!"`) != 10 {
+					t.Errorf("%s: it did not write all errors", name)
+				}
 			}
 		})
 	})
