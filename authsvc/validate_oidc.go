@@ -75,6 +75,9 @@ func (v *validator) client() {
 		if slices.Contains(ownParameters, name) || name == "" {
 			v.wrong("oidc.auth_params."+printableName(name), "is the service's own parameter", "remove it")
 		}
+		if name == "max_age" || name == "acr_values" {
+			v.warn("oidc.auth_params."+name, "asks the provider, and nobody checks what it does", "write "+map[string]string{"max_age": "max_age", "acr_values": "acr"}[name]+" in the rules, which sends it and enforces it")
+		}
 	}
 	if o.ResponseMode == "form_post" && hasScheme(v.c.PublicURL, "http") {
 		v.wrong("oidc.response_mode", "form_post needs a cookie that browsers keep on https only", "write query, or use an https public_url")
