@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -266,7 +267,7 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, provi
 	if !site.rules.couldAdmit(&newcomer) {
 		return session.Token{}, &pageError{http.StatusForbidden, pages.Page{Kind: pages.NotAllowed, Action: again}, "rules", nil}
 	}
-	if err := a.demand.check(id, s.store.Now()); err != nil {
+	if err := cmp.Or(a.demand.check(id, s.store.Now()), checkAge(provider.authParams, id, a.Expires.Add(-attemptLife))); err != nil {
 		return session.Token{}, err
 	}
 	token, made, err := site.sessions.Begin(ctx, newcomer, tokens)

@@ -69,7 +69,7 @@ type OIDC struct {
 	Scopes       []string          `key:"scopes" default:"openid,profile,email" shared:"report" doc:"scopes to ask for; add offline_access where the provider wants it for refresh tokens"`
 	GroupsClaim  []string          `key:"groups_claim" default:"groups" shared:"report" doc:"claim path of the groups, or a list of them, joined; split(path) splits a text at its spaces"`
 	CAFile       string            `key:"ca_file" shared:"own" doc:"PEM file with the roots for the provider; the system's without it"`
-	AuthParams   map[string]string `key:"auth_params" shared:"report" doc:"parameters added to every authorization request"`
+	AuthParams   map[string]string `key:"auth_params" shared:"report" doc:"parameters added to every authorization request; max_age is enforced as well"`
 	ClientAuth   string            `key:"client_auth" values:"basic|post|private_key_jwt|mtls|none" shared:"report" doc:"how the client authenticates: basic, post, private_key_jwt, mtls or none; basic with a client_secret, none without"`
 
 	ClientKeyFile           string `key:"client_key_file" shared:"own" doc:"PEM file with the client's private key (RSA, EC or Ed25519), for private_key_jwt and mtls; read again when it changes"`

@@ -73,7 +73,7 @@ func (d demand) parameters(configured map[string]string, insist bool) map[string
 	}
 	if d.MaxAge > 0 {
 		seconds := int64(d.MaxAge / time.Second)
-		if own, err := strconv.ParseInt(configured["max_age"], 10, 64); err == nil && own >= 0 {
+		if own, err := parseMaxAge(configured["max_age"]); err == nil {
 			seconds = min(seconds, own)
 		}
 		parameters["max_age"] = strconv.FormatInt(seconds, 10)
@@ -98,6 +98,31 @@ func (d demand) check(id verifiedID, now time.Time) error {
 		return demandError("there is no auth_time, which max_age requires")
 	}
 	return demandError("auth_time is too long ago")
+}
+
+// checkAge returns errDemand unless the person has proved who they are since the login began, or as long before it as max_age among the configured
+// parameters of all logins allows (OpenID Connect Core 1.0, section 3.1.3.7, point 13). How long they took at the provider does not count, so that
+// max_age 0 asks for a fresh proof each time.
+func checkAge(configured map[string]string, id verifiedID, began time.Time) error {
+	text, asked := configured["max_age"]
+	seconds, err := parseMaxAge(text)
+	switch {
+	case !asked:
+		return nil
+	case err != nil:
+		return demandError("max_age in oidc.auth_params is no number of seconds")
+	case id.AuthTime.IsZero():
+		return demandError("there is no auth_time, which max_age in oidc.auth_params requires")
+	case id.AuthTime.Before(began.Add(-time.Duration(seconds)*time.Second - clockSkew)):
+		return demandError("auth_time is longer ago than max_age in oidc.auth_params allows")
+	}
+	return nil
+}
+
+// parseMaxAge reads max_age of an authorization request: seconds, 68 years at most.
+func parseMaxAge(text string) (seconds int64, err error) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	return int64(n), err
 }
 
 // demandError is errDemand with its cause.

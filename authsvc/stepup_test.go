@@ -186,6 +186,51 @@ func TestStepUpFails(t *testing.T) {
 	}
 }
 
+// TestConfiguredMaxAge holds every login to max_age among the configured parameters, whatever the rules say.
+func TestConfiguredMaxAge(t *testing.T) {
+	for name, test := range map[string]struct {
+		maxAge string
+		age    int64 // of auth_time, in seconds; -1: there is none
+		cause  string
+	}{
+		"fresh":          {"3600", 0, ""},
+		"old enough":     {"3600", 3590, ""},
+		"too old":        {"3600", 3700, "auth_time is longer ago than max_age in oidc.auth_params allows"},
+		"not told":       {"3600", -1, "there is no auth_time, which max_age in oidc.auth_params requires"},
+		"each time":      {"0", 0, ""},
+		"not this time":  {"0", 100, "auth_time is longer ago than max_age in oidc.auth_params allows"},
+		"of no interest": {"", 10_000, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 1, func(c *Config) {
+				if test.maxAge != "" {
+					c.OIDC.AuthParams = map[string]string{"max_age": test.maxAge}
+				}
+			})
+			r.provider.EditIDToken(func(_, claims map[string]any) {
+				claims["auth_time"] = claims["iat"].(int64) - test.age
+				if test.age < 0 {
+					delete(claims, "auth_time")
+				}
+			})
+			b := r.browser()
+			a := b.follow("/start?rd=%2Fpage", "/page")
+			if test.cause == "" {
+				if a.StatusCode != http.StatusFound || r.store.records.Load() != 1 {
+					t.Fatalf("%s\n%.500s", a.Status, a.body)
+				}
+				return
+			}
+			if a.StatusCode != http.StatusForbidden || r.store.records.Load() != 0 || !strings.Contains(r.log.String(), test.cause) {
+				t.Errorf("%s, and the log does not tell that %s\n%.500s", a.Status, test.cause, a.body)
+			}
+			if got := r.asksFor("prompt"); !slices.Equal(got, []string{"", "login"}) {
+				t.Errorf("the provider was asked with prompt %q", got)
+			}
+		})
+	}
+}
+
 // TestStepUpInsists takes a login that the provider gives only when it is asked again with prompt=login.
 func TestStepUpInsists(t *testing.T) {
 	r, b := stepUp(t)

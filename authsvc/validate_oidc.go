@@ -75,8 +75,11 @@ func (v *validator) client() {
 		if slices.Contains(ownParameters, name) || name == "" {
 			v.wrong("oidc.auth_params."+printableName(name), "is the service's own parameter", "remove it")
 		}
-		if name == "max_age" || name == "acr_values" {
-			v.warn("oidc.auth_params."+name, "asks the provider, and nobody checks what it does", "write "+map[string]string{"max_age": "max_age", "acr_values": "acr"}[name]+" in the rules, which sends it and enforces it")
+		switch _, err := parseMaxAge(o.AuthParams[name]); {
+		case name == "max_age" && err != nil:
+			v.wrong("oidc.auth_params.max_age", "is no number of seconds", "write one such as 3600, or 0 for a fresh login each time")
+		case name == "acr_values":
+			v.warn("oidc.auth_params.acr_values", "asks the provider, and nobody checks what it does", "write acr in the rules, which sends it and enforces it")
 		}
 	}
 	if o.ResponseMode == "form_post" && hasScheme(v.c.PublicURL, "http") {

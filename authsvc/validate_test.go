@@ -209,7 +209,7 @@ func TestValidateOIDC(t *testing.T) {
 		{name: "scopes in one", change: scopes("openid", "email profile"), key: "oidc.scopes[1]"},
 		{name: "no groups claim", change: func(c *Config) { c.OIDC.GroupsClaim = nil }, key: "oidc.groups_claim"},
 		{name: "parameter", change: parameter("kc_idp_hint")},
-		{name: "an age that nobody checks", change: parameter("max_age"), warns: "oidc.auth_params.max_age"},
+		{name: "an age that is no number", change: parameter("max_age"), key: "oidc.auth_params.max_age"},
 		{name: "contexts that nobody checks", change: parameter("acr_values"), warns: "oidc.auth_params.acr_values"},
 		{name: "our own parameter", change: parameter("redirect_uri"), key: "oidc.auth_params.redirect_uri"},
 		{name: "nameless parameter", change: parameter(""), key: "oidc.auth_params.(unreadable name)"},
