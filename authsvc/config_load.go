@@ -96,7 +96,7 @@ func within(path, outer string) bool {
 func (d *decoder) readConfigFile(path string, c *Config, read fileReader) bool {
 	content, err := read(path, maxConfigSize)
 	if err != nil {
-		d.problems = append(d.problems, Problem{File: path, Wrong: "cannot be read: " + reason(err), Right: "name a YAML file of at most 1 MiB that this process may read"})
+		d.problems = append(d.problems, Problem{File: path, Wrong: "cannot be read: " + reason(err), Right: "name a YAML file of at most 1 MiB that this process may read", cause: err})
 		return false
 	}
 	var document, second yaml.Node
@@ -162,9 +162,12 @@ func readFile(path string, limit int64) ([]byte, error) {
 }
 
 // reason words an error about a file without the path, which the message names already.
-func reason(err error) string {
+func reason(err error) string { return strings.ReplaceAll(withoutPath(err).Error(), ";", ",") }
+
+// withoutPath is why a file could not be read, alone.
+func withoutPath(err error) error {
 	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
-		err = pathError.Err
+		return pathError.Err
 	}
-	return strings.ReplaceAll(err.Error(), ";", ",")
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -309,4 +310,27 @@ func FuzzLoadHidesSecrets(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestLoadTellsWhy: whoever follows the files can tell that the system has no room for another open one from files that are wrong.
+func TestLoadTellsWhy(t *testing.T) {
+	const path = "authsvc.yaml"
+	const named = "public_url: https://app.example.com\noidc: {issuer: https://id.example.com, client_id: app, client_secret: hidden, ca_file: bundle}\n" +
+		"cookie: {secret_file: secrets}\nstore: {url: \"redis://127.0.0.1\"}\n"
+	for _, full := range []string{path, "secrets", "bundle"} {
+		t.Run(full, func(t *testing.T) {
+			_, err := load(path, nil, func(asked string, limit int64) ([]byte, error) {
+				switch asked {
+				case full:
+					return nil, &fs.PathError{Op: "open", Path: asked, Err: syscall.EMFILE}
+				case path:
+					return []byte(named), nil
+				}
+				return bytes.Repeat([]byte("k"), 32), nil
+			})
+			if !errors.Is(err, syscall.EMFILE) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 }

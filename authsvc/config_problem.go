@@ -15,6 +15,8 @@ type Problem struct {
 	Key      string // path of the key, such as oidc.client_id or headers.X-Name
 	Wrong    string // what is wrong, never with a secret's value
 	Right    string // what would be right
+
+	cause error // of what is wrong with a file; nil where it is no matter of the system's
 }
 
 // String returns the problem in one line: "FILE:LINE: KEY: WRONG; RIGHT" or "AUTHSVC_NAME: WRONG; RIGHT".
@@ -46,6 +48,16 @@ func (e *ConfigError) Error() string {
 		lines[i] = problem.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns why files could not be read, so that errors.Is finds what the system says, as syscall.EMFILE.
+func (e *ConfigError) Unwrap() (causes []error) {
+	for _, problem := range e.Problems {
+		if problem.cause != nil {
+			causes = append(causes, problem.cause)
+		}
+	}
+	return causes
 }
 
 // sortProblems brings problems into the order in which a person mends them: the file from its top, then

@@ -28,7 +28,7 @@ func (d *decoder) readTwins(read fileReader) {
 		}
 		secrets, err := readSecretFile(t.file, t.key, read)
 		if err != nil {
-			problem.Wrong = reason(err)
+			problem.Wrong, problem.cause = reason(err), err
 			problem.Right = "name a file that this process may read and that holds the secret alone"
 			d.problems = append(d.problems, problem)
 			continue

@@ -19,7 +19,7 @@ func (c *Config) validateFiles(read fileReader) []Problem {
 	var problems []Problem
 	check := func(key string, err error, right string) {
 		if err != nil {
-			problems = append(problems, c.origins.place(Problem{Key: key, Wrong: strings.ReplaceAll(err.Error(), ";", ","), Right: right}))
+			problems = append(problems, c.origins.place(Problem{Key: key, Wrong: strings.ReplaceAll(err.Error(), ";", ","), Right: right, cause: err}))
 		}
 	}
 	const pair, roots = "name a certificate and its key, both PEM", "name a PEM file with certificates"
@@ -110,5 +110,5 @@ func checkRoots(file string, read fileReader) error {
 }
 
 func unusable(file string, err error) error {
-	return fmt.Errorf("%s cannot be used: %s", file, reason(err))
+	return fmt.Errorf("%s cannot be used: %w", file, withoutPath(err))
 }

@@ -39,8 +39,15 @@ func (l *complainingListener) complain(err error) {
 	}
 	l.told = time.Now()
 	message := "no connection can be taken; those that come wait"
-	if errors.Is(err, syscall.EMFILE) {
-		message += "; raise this process' limit of open files (LimitNOFILE= in systemd, ulimit -n), or look who holds so many connections open"
+	if outOfFiles(err) {
+		message += "; " + raiseFiles
 	}
 	l.log.Error().Err(err).Stringer("listen", l.Addr()).Msg(message)
 }
+
+// outOfFiles reports whether this process, or the whole system, has as many files open as it may.
+func outOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+const raiseFiles = "raise this process' limit of open files (LimitNOFILE= in systemd, ulimit -n; fs.file-max of the whole system), or look who holds so many connections open"

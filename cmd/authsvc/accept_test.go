@@ -52,6 +52,9 @@ func TestListenerComplains(t *testing.T) {
 		try("LimitNOFILE=")
 		time.Sleep(complaintInterval)
 		failing.err = os.NewSyscallError("accept4", syscall.ENFILE)
+		try("fs.file-max")
+		time.Sleep(complaintInterval)
+		failing.err = os.NewSyscallError("accept4", syscall.ENOBUFS)
 		try(`"message":"no connection can be taken; those that come wait"`)
 		time.Sleep(complaintInterval)
 		failing.err = net.ErrClosed // as at every end

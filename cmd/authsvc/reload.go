@@ -59,7 +59,11 @@ func followSecrets(ctx context.Context, s *settings, current *atomic.Pointer[aut
 			log.Warn().Err(err).Msg("the cookie secrets in use stay for now")
 		} else {
 			bad = true
-			log.Error().Err(err).Msg("the configuration has become bad; the one in use stays")
+			message := "the configuration has become bad; the one in use stays"
+			if outOfFiles(err) {
+				message = "the files of the configuration cannot be opened, and the one in use stays; " + raiseFiles
+			}
+			log.Error().Err(err).Msg(message)
 		}
 	}
 }
