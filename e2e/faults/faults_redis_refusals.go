@@ -89,7 +89,7 @@ var redisRefusals = []row{
 		},
 	},
 	{
-		id: "F13", name: "Redis cannot write its file (MISCONF)", on: everywhere,
+		id: "F13a", name: "Redis cannot write its file (MISCONF)", on: []topology{standalone, cluster},
 		bound: "200; logins and logouts 503",
 		fault: func(ctx context.Context, s *scene) error {
 			masters := s.store.masters()
@@ -102,17 +102,35 @@ var redisRefusals = []row{
 			s.during(ctx, 3*time.Second)
 			failed := s.loginsFailed(ctx)
 			for _, redis := range masters {
-				redis.Do("CONFIG", "SET", "save", "")
-				if err := os.RemoveAll(dumpFile(redis)); err != nil {
+				if err := canSave(redis); err != nil {
 					return err
 				}
-				redis.Do("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
 			}
 			s.end()
 			if failed == 0 {
 				s.fail("every login succeeded, so that nothing was tried")
 			}
 			return nil
+		},
+	},
+	{
+		id: "F13b", name: "the master cannot save (MISCONF): it is replaced", on: []topology{sentinel},
+		bound: "200 until the failover; then as F22", loses: true, out: undone,
+		fault: func(ctx context.Context, s *scene) error {
+			master := s.store.master()
+			began := s.cookies()
+			s.begin()
+			if err := cannotSave(ctx, s, master); err != nil {
+				return err
+			}
+			// It answers their PING with MISCONF, by which it is down to them.
+			if err := s.replaced(ctx, master, began); err != nil {
+				return err
+			}
+			s.during(ctx, time.Second)
+			err := canSave(master)
+			s.store.sentinel.Settle()
+			return err
 		},
 	},
 	{
@@ -274,6 +292,16 @@ func cannotSave(ctx context.Context, s *scene, redis *storetest.Server) error {
 		return err
 	})
 	return err
+}
+
+// canSave ends cannotSave.
+func canSave(redis *storetest.Server) error {
+	redis.Do("CONFIG", "SET", "save", "")
+	if err := os.RemoveAll(dumpFile(redis)); err != nil {
+		return err
+	}
+	redis.Do("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
+	return nil
 }
 
 func (s *scene) sum(servers []*storetest.Server, name string) (n int64) {

@@ -98,8 +98,8 @@ func killedInLogin(ctx context.Context, s *scene) error {
 		s.fail("the login did not end with the replica: %v", err)
 	}
 	select {
-	case <-victim.Done:
-	default:
+	case <-victim.Done: // a moment after its connections
+	case <-time.After(s.patiently(time.Second)):
 		s.fail("the replica was not killed")
 	}
 	if err := s.revive(ctx, victim); err != nil {
