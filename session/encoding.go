@@ -9,11 +9,11 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Bounds of a part before it is sealed, in bytes. A provider's answer that does not fit is refused at
+// Bounds of a part, in bytes. A provider's answer that does not fit is refused at
 // login rather than cut.
 const (
 	maxIdentity = 64 << 10
-	maxTokens   = 256 << 10
+	maxTokens   = 256 << 10 // as the provider gave them
 	maxNesting  = 32
 )
 
@@ -39,11 +39,12 @@ type identity struct {
 	addition
 }
 
+// tokens has the tokens packed, and their texts compressed; see packing.go. When the access token ends is told by the identity.
 type tokens struct {
-	AccessToken  string `cbor:"1,keyasint,omitempty"`
-	RefreshToken string `cbor:"2,keyasint,omitempty"`
-	IDToken      string `cbor:"3,keyasint,omitempty"`
-	Expiry       int64  `cbor:"4,keyasint,omitempty"` // Unix milliseconds
+	AccessToken  packedToken `cbor:"1,keyasint,omitempty"`
+	RefreshToken packedToken `cbor:"2,keyasint,omitempty"`
+	IDToken      packedToken `cbor:"3,keyasint,omitempty"`
+	Texts        []byte      `cbor:"4,keyasint,omitempty"`
 }
 
 var encoding, decoding = func() (cbor.EncMode, cbor.DecMode) {
@@ -112,22 +113,44 @@ func decodeIdentity(plaintext []byte, format byte) (Session, error) {
 	return s, nil
 }
 
-func encodeTokens(t Tokens) ([]byte, error) {
-	p := tokens{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, IDToken: t.IDToken}
-	if !t.Expiry.IsZero() {
-		p.Expiry = t.Expiry.UnixMilli()
+// encodeTokens writes tokens for a record whose identity is identity: what that tells already costs little more.
+func encodeTokens(t Tokens, identity []byte) ([]byte, error) {
+	if size := len(t.AccessToken) + len(t.RefreshToken) + len(t.IDToken); size > maxTokens {
+		return nil, fmt.Errorf("%w: tokens of %d bytes, the limit is %d", ErrTooLarge, size, maxTokens)
 	}
-	return encode(p, maxTokens)
+	var p tokens
+	var texts []byte
+	p.AccessToken, texts = packToken(t.AccessToken, texts)
+	p.RefreshToken, texts = packToken(t.RefreshToken, texts)
+	p.IDToken, texts = packToken(t.IDToken, texts)
+	if len(texts) > 0 {
+		p.Texts = tokenTexts.deflate(texts, identity)
+	}
+	return encode(p, maxTokens+1<<10)
 }
 
-func decodeTokens(plaintext []byte) (Tokens, error) {
+// decodeTokens reads the tokens of a record whose identity is identity. Errors: ErrCorrupt.
+func decodeTokens(plaintext, identity []byte) (t Tokens, err error) {
 	var p tokens
 	if err := decoding.Unmarshal(plaintext, &p); err != nil {
 		return Tokens{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	t := Tokens{AccessToken: p.AccessToken, RefreshToken: p.RefreshToken, IDToken: p.IDToken}
-	if p.Expiry != 0 {
-		t.Expiry = time.UnixMilli(p.Expiry)
+	var texts []byte
+	if len(p.Texts) > 0 {
+		if texts, err = tokenTexts.inflate(p.Texts, identity, maxTokens); err != nil {
+			return Tokens{}, err
+		}
+	}
+	for _, token := range []struct {
+		packed packedToken
+		text   *string
+	}{{p.AccessToken, &t.AccessToken}, {p.RefreshToken, &t.RefreshToken}, {p.IDToken, &t.IDToken}} {
+		if *token.text, texts, err = unpackToken(token.packed, texts); err != nil {
+			return Tokens{}, err
+		}
+	}
+	if len(texts) > 0 {
+		return Tokens{}, fmt.Errorf("%w: texts of no token", ErrCorrupt)
 	}
 	return t, nil
 }

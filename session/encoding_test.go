@@ -49,22 +49,6 @@ func TestIdentityComesBackAsItWas(t *testing.T) {
 	}
 }
 
-func TestTokensComeBackAsTheyWere(t *testing.T) {
-	for name, want := range map[string]Tokens{
-		"nothing": {}, "all": {AccessToken: "access", RefreshToken: "refresh", IDToken: "id", Expiry: time.UnixMilli(1_900_000_000_123)},
-		"access token alone": {AccessToken: "access"},
-	} {
-		plaintext, err := encodeTokens(want)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := decodeTokens(plaintext)
-		if err != nil || got.AccessToken != want.AccessToken || got.RefreshToken != want.RefreshToken || got.IDToken != want.IDToken || !got.Expiry.Equal(want.Expiry) {
-			t.Errorf("%s: they came back as others, %v", name, err)
-		}
-	}
-}
-
 // nested returns a value inside of n arrays and objects.
 func nested(n int) any {
 	var v any = "leaf"
@@ -88,7 +72,7 @@ func TestWhatIsTooLarge(t *testing.T) {
 			t.Errorf("%s: %v, want ErrTooLarge", name, err)
 		}
 	}
-	if _, err := encodeTokens(Tokens{AccessToken: strings.Repeat("x", maxTokens)}); !errors.Is(err, ErrTooLarge) {
+	if _, err := encodeTokens(Tokens{AccessToken: strings.Repeat("x", maxTokens+1)}, nil); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("tokens: %v, want ErrTooLarge", err)
 	}
 
@@ -116,15 +100,15 @@ func TestFieldsOfALaterReleaseAreIgnored(t *testing.T) {
 	if s, err := decodeIdentity(plaintext, OldestRecordFormat); err != nil || s.Subject != "sub" {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if plaintext, err = encoding.Marshal(map[int]any{1: "access", 99: "new"}); err != nil {
+	if plaintext, err = encoding.Marshal(map[int]any{1: "opaque!", 99: "new"}); err != nil {
 		t.Fatal(err)
 	}
-	if tokens, err := decodeTokens(plaintext); err != nil || tokens.AccessToken != "access" {
+	if tokens, err := decodeTokens(plaintext, nil); err != nil || tokens.AccessToken != "opaque!" {
 		t.Errorf("%v", err)
 	}
 }
 
-// Neither plaintext is reached by anyone without the keys, so garbage in it must only not do harm.
+// The plaintext is not reached by anyone without the keys, so garbage in it must only not do harm.
 func FuzzDecodeIdentity(f *testing.F) {
 	plaintext, err := encodeIdentity(Session{Issuer: "i", Subject: "s", Claims: map[string]any{"a": []any{int64(1), 2.5, nil, true}}}, RecordFormat)
 	if err != nil {
@@ -133,9 +117,6 @@ func FuzzDecodeIdentity(f *testing.F) {
 	f.Add(plaintext)
 	f.Fuzz(func(t *testing.T, plaintext []byte) {
 		if _, err := decodeIdentity(plaintext, RecordFormat); err != nil && !errors.Is(err, ErrCorrupt) {
-			t.Errorf("%v, want ErrCorrupt", err)
-		}
-		if _, err := decodeTokens(plaintext); err != nil && !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%v, want ErrCorrupt", err)
 		}
 	})

@@ -285,14 +285,14 @@ func (f *flight) save(ctx context.Context, spent Tokens, renewed Session, t Toke
 		case errors.Is(err, ErrVersion):
 			// Someone else has written, and theirs counts; or it was this flight, and the store's answer was lost.
 			s, now, err := manager.LoadWithTokens(ctx, f.token)
-			if err == nil && now.RefreshToken == spent.RefreshToken && now.AccessToken == spent.AccessToken {
+			if err == nil && now.same(spent) {
 				renewed.Version = s.Version // what they have written is not the tokens, and these must not be lost
 				break
 			}
 			if err == nil {
 				f.publish(s, now, nil)
 			}
-			if err == nil && now.AccessToken == t.AccessToken {
+			if err == nil && now.same(t) {
 				return landing{result: RefreshOK}
 			}
 			return landing{result: RefreshShared}

@@ -122,10 +122,11 @@ func (m *Manager) seal(token Token, s *Session, t Tokens, now time.Time) (Record
 	if t.empty() {
 		return r, nil
 	}
-	if plaintext, err = encodeTokens(t); err != nil {
+	secrets, err := encodeTokens(t, plaintext)
+	if err != nil {
 		return Record{}, err
 	}
-	r.Tokens = m.Keyring.Seal(sealTokens, token.Secret(), r.associated(PartTokens), plaintext)
+	r.Tokens = m.Keyring.Seal(sealTokens, token.Secret(), r.associated(PartTokens), secrets)
 	return r, nil
 }
 
@@ -139,7 +140,7 @@ func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
 	if err != nil {
 		return Session{}, m.notLoaded(token, err)
 	}
-	s, err := m.open(token, r)
+	s, _, err := m.open(token, r)
 	if err != nil {
 		return Session{}, m.notLoaded(token, err)
 	}
@@ -164,48 +165,49 @@ func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tok
 	if err != nil {
 		return Session{}, Tokens{}, m.notLoaded(token, err)
 	}
-	s, err := m.open(token, r)
+	s, identity, err := m.open(token, r)
 	if err != nil {
 		return Session{}, Tokens{}, m.notLoaded(token, err)
 	}
 	if r.Tokens == nil {
-		return s, Tokens{}, nil
+		return s, Tokens{Expiry: s.AccessExpires}, nil
 	}
 	plaintext, err := m.unseal(sealTokens, token, r.associated(PartTokens), r.Tokens)
 	if err != nil {
 		return Session{}, Tokens{}, fmt.Errorf("tokens: %w", err)
 	}
-	t, err := decodeTokens(plaintext)
+	t, err := decodeTokens(plaintext, identity)
 	if err != nil {
-		return Session{}, Tokens{}, err
+		return Session{}, Tokens{}, fmt.Errorf("tokens: %w", err)
 	}
+	t.Expiry = s.AccessExpires
 	return s, t, nil
 }
 
-// open checks and opens the identity of a record. The record's own expiry counts, whatever the store's: a
+// open checks and opens the identity of a record, and returns its plaintext, too. The record's own expiry counts, whatever the store's: a
 // key whose expiry was taken away ends in time all the same.
-func (m *Manager) open(token Token, r Record) (Session, error) {
+func (m *Manager) open(token Token, r Record) (Session, []byte, error) {
 	if r.Site != m.Site {
-		return Session{}, fmt.Errorf("%w: it belongs to another site", ErrNotFound)
+		return Session{}, nil, fmt.Errorf("%w: it belongs to another site", ErrNotFound)
 	}
 	plaintext, err := m.unseal(sealIdentity, token, r.associated(PartIdentity), r.Identity)
 	if err != nil {
-		return Session{}, err
+		return Session{}, nil, err
 	}
 	now := m.now()
 	if !now.Before(r.Expires) {
-		return Session{}, fmt.Errorf("%w: it has expired", ErrNotFound)
+		return Session{}, nil, fmt.Errorf("%w: it has expired", ErrNotFound)
 	}
 	s, err := decodeIdentity(plaintext, r.Format)
 	if err != nil {
-		return Session{}, err
+		return Session{}, nil, err
 	}
 	s.ID, s.Version, s.Site, s.Expires = r.ID, r.Version, r.Site, r.Expires
 	s.IdleExpires = now.Add(r.TTL)
 	if s.IdleExpires.After(s.Expires) {
 		s.IdleExpires = s.Expires
 	}
-	return s, nil
+	return s, plaintext, nil
 }
 
 // unseal opens a part. What does not open is corrupt; what another replica's key sealed is not.

@@ -49,12 +49,12 @@ type Session struct {
 	Label, Address, UserAgent string
 }
 
-// Tokens are what the provider gave for a session. They print redacted.
+// Tokens are what the provider gave for a session, or those of them that somebody needs: the others are not kept. They print redacted.
 type Tokens struct {
 	AccessToken  string
 	RefreshToken string
 	IDToken      string
-	// Expiry is the end of the access token's life in the store's time; zero when unknown.
+	// Expiry is the end of the access token's life in the store's time, whether the token is kept or not; zero when unknown.
 	Expiry time.Time
 }
 
@@ -64,4 +64,10 @@ func (t Tokens) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
 // MarshalText keeps tokens out of JSON and the like.
 func (t Tokens) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-func (t Tokens) empty() bool { return t == Tokens{} }
+// empty reports whether there is no token, whatever is known of the life of one.
+func (t Tokens) empty() bool { return t.AccessToken == "" && t.RefreshToken == "" && t.IDToken == "" }
+
+// same reports whether the tokens are those of one answer of the provider, as far as they are kept.
+func (t Tokens) same(o Tokens) bool {
+	return t.AccessToken == o.AccessToken && t.RefreshToken == o.RefreshToken && t.Expiry.UnixMilli() == o.Expiry.UnixMilli()
+}
