@@ -270,7 +270,7 @@ func (s *Service) redeem(ctx context.Context, r *http.Request, site *site, provi
 	if err := cmp.Or(a.demand.check(id, s.store.Now()), checkAge(provider.authParams, id, a.Expires.Add(-attemptLife))); err != nil {
 		return session.Token{}, err
 	}
-	token, made, err := site.sessions.Begin(ctx, newcomer, tokens)
+	token, made, err := site.sessions.Begin(ctx, newcomer, site.kept(meta, tokens))
 	if errors.Is(err, session.ErrTooLarge) {
 		return session.Token{}, providerError(fmt.Errorf("%w: %w", errProviderAnswer, err), again)
 	}

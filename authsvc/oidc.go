@@ -179,7 +179,7 @@ func (p *provider) endSessionURL(m *metadata, idToken, returnTo string) string {
 		return ""
 	}
 	query := url.Values{"client_id": {p.clientID}, "post_logout_redirect_uri": {returnTo}}
-	if idToken != "" && len(idToken) < 6<<10 {
+	if isHint(idToken) {
 		query.Set("id_token_hint", idToken)
 	}
 	address, err := withQuery(m.EndSession, query)

@@ -34,7 +34,7 @@ func (site *site) refresh(ctx context.Context, s session.Session, t session.Toke
 		h.idToken = renewed.Claims
 	}
 	s.Claims = site.claims(ctx, p, meta, h, site.warn)
-	return s, token, nil
+	return s, site.kept(meta, token), nil
 }
 
 // revise asks userinfo for the claims as they are now, and returns them; those that the session has when the provider cannot tell. It is the site's
