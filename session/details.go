@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Bounds of what a list keeps of a session, in bytes; longer texts are cut.
+// Bounds of what is kept of a session for lists, in bytes; longer texts are cut.
 const (
 	MaxLabel     = 128
 	MaxAddress   = 64
 	MaxUserAgent = 200
 )
 
-// sealDetailsPurpose is the purpose of the seal of an entry's details.
-const sealDetailsPurpose = "index details"
+// sealDetailsPurpose is the purpose of the seal of a record's details.
+const sealDetailsPurpose = "record details"
 
 // Details are what a list knows of a session besides that it is there: what was true at the login, for people to recognise it by.
 type Details struct {
@@ -25,7 +25,7 @@ type Details struct {
 	Address, UserAgent string
 }
 
-// storedDetails is the plaintext of an entry's details, in CBOR (RFC 8949) with numbered fields, deflated. A release ignores fields that it does
+// storedDetails is the plaintext of a record's details, in CBOR (RFC 8949) with numbered fields, deflated. A release ignores fields that it does
 // not know; a number is never used again for something else.
 type storedDetails struct {
 	Issuer    string `cbor:"1,keyasint"`
@@ -36,32 +36,32 @@ type storedDetails struct {
 	UserAgent string `cbor:"6,keyasint,omitempty"`
 }
 
-// sealDetails returns the details of a session that has just begun, for its entry on a list. They open with the master key, which commands have, and for this
-// ID only, so that whoever can write to the store cannot put them beside another session. A user whose very name leaves no room is
+// sealDetails returns the details of a session that has just begun, for its record. They open with the master key, which commands have, and for this
+// ID only, so that whoever can write to the store cannot put them into another record. A user whose very name leaves no room is
 // listed without: that is no reason to refuse a login.
 func (m *Manager) sealDetails(s Session) []byte {
 	plaintext, err := encode(storedDetails{
 		Issuer: s.Issuer, Subject: s.Subject, Label: cut(s.Label, MaxLabel), Created: s.Created.UnixMilli(),
 		Address: cut(s.Address, MaxAddress), UserAgent: cut(s.UserAgent, MaxUserAgent),
-	}, MaxIndexDetails)
+	}, MaxDetails)
 	if err != nil {
 		return nil
 	}
 	sealed := m.Keyring.Seal(sealDetailsPurpose, s.ID[:], nil, detailTexts.deflate(plaintext, nil))
-	if len(sealed) > MaxIndexDetails {
+	if len(sealed) > MaxDetails {
 		return nil
 	}
 	return sealed
 }
 
-// openDetails returns the details of an entry, or false when it has none that this replica can read: an earlier release has written it, or
-// its key has left the ring, or somebody has moved it.
-func (m *Manager) openDetails(e IndexEntry) (Details, bool) {
-	compressed, err := m.Keyring.Open(sealDetailsPurpose, e.ID[:], nil, e.Details)
+// openDetails returns the details of a record, or false when it has none that this replica can read: its key has left the ring, or somebody has
+// changed them.
+func (m *Manager) openDetails(r Record) (Details, bool) {
+	compressed, err := m.Keyring.Open(sealDetailsPurpose, r.ID[:], nil, r.Details)
 	if err != nil {
 		return Details{}, false
 	}
-	plaintext, err := detailTexts.inflate(compressed, nil, MaxIndexDetails)
+	plaintext, err := detailTexts.inflate(compressed, nil, MaxDetails)
 	if err != nil {
 		return Details{}, false
 	}

@@ -18,9 +18,14 @@ func (m *Manager) EndAll(ctx context.Context, progress func(ended int)) (ended i
 		return ended, err
 	}
 	// What is left of them on lists would be taken off when it is read, and expires. It costs memory until then.
-	_, err = each(ctx, m.noted(ctx), func(ctx context.Context, p placed) error {
-		if m.begun(p.entry).Add(crossing).Before(began) {
-			return m.Index.Forget(ctx, p.list, p.entry.ID)
+	_, err = each(ctx, store.EachList(ctx, KindUser), func(ctx context.Context, list IndexList) error {
+		for _, entry := range list.Entries {
+			if !m.begun(entry).Add(crossing).Before(began) {
+				continue
+			}
+			if err := m.Index.Forget(ctx, list.Name, entry.ID); err != nil {
+				return err
+			}
 		}
 		return nil
 	}, nil)

@@ -42,16 +42,11 @@ func (m *Manager) note(ctx context.Context, s Session) error {
 	if m.Index == nil {
 		return nil
 	}
+	var lists []IndexName
 	for _, g := range groupsOf(s) {
-		entry := IndexEntry{ID: s.ID, Expires: s.Expires}
-		if g.Kind == KindUser {
-			entry.Details = m.sealDetails(s) // once: the other lists are for ending sessions, not for looking at them
-		}
-		if err := m.Index.Note(ctx, []IndexName{{g.Kind, m.names(g)[0]}}, entry); err != nil {
-			return err
-		}
+		lists = append(lists, IndexName{g.Kind, m.names(g)[0]})
 	}
-	return nil
+	return m.Index.Note(ctx, lists, IndexEntry{ID: s.ID, Expires: s.Expires})
 }
 
 // EndGroup ends all sessions of a group that began until now, and returns how many were found. It first leaves a mark, so that a login that is

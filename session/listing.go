@@ -28,7 +28,7 @@ const (
 	lookers      = 16
 )
 
-// placed is an entry and the list that it is on.
+// placed is an entry and the list that it is on, if it is from one.
 type placed struct {
 	list  IndexName
 	entry IndexEntry
@@ -59,14 +59,19 @@ func (m *Manager) Group(ctx context.Context, g Group) iter.Seq2[Listed, error] {
 	})
 }
 
-// All goes through the sessions of this site that live and are on the list of a user, in no order, some perhaps twice; see Lister. Entries whose record is gone are
-// taken off their lists. An error means that the rest cannot be told; it is the last that is given. The store must be a Lister.
+// All goes through the sessions of this site that live, in no order, some perhaps twice; see Lister. An error means that the rest cannot be told; it is the last that
+// is given. The store must be a Lister.
 func (m *Manager) All(ctx context.Context) iter.Seq2[Listed, error] {
-	return m.alive(ctx, insist, m.noted(ctx))
+	return m.alive(ctx, insist, func(yield func(placed, error) bool) {
+		for id, err := range m.Store.(Lister).EachRecord(ctx) {
+			if !yield(placed{entry: IndexEntry{ID: id}}, err) {
+				return
+			}
+		}
+	})
 }
 
-// Find returns the session of an ID. What is known of it stands on the list of a user whom the ID does not tell, so all lists are searched. Errors:
-// ErrNotFound; any other means "cannot tell". The store must be a Lister.
+// Find returns the session of an ID. Errors: ErrNotFound; any other means "cannot tell".
 func (m *Manager) Find(ctx context.Context, id ID) (Listed, error) {
 	found, lives, err := m.look(ctx, placed{entry: IndexEntry{ID: id}})
 	if err == nil && !lives {
@@ -75,36 +80,7 @@ func (m *Manager) Find(ctx context.Context, id ID) (Listed, error) {
 	if err != nil {
 		return Listed{}, err
 	}
-	for p, err := range m.noted(ctx) {
-		switch {
-		case err != nil:
-			return Listed{}, err
-		case p.entry.ID == id:
-			found, lives, err = m.look(ctx, p)
-			if err == nil && !lives {
-				err = ErrNotFound
-			}
-			return found, err
-		}
-	}
 	return found, nil
-}
-
-// noted goes through all entries of the lists of users.
-func (m *Manager) noted(ctx context.Context) iter.Seq2[placed, error] {
-	return func(yield func(placed, error) bool) {
-		for list, err := range m.Store.(Lister).EachList(ctx, KindUser) {
-			if err != nil {
-				yield(placed{}, err)
-				return
-			}
-			for _, entry := range list.Entries {
-				if !yield(placed{list.Name, entry}, nil) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // alive looks for the records of entries, several at a time, gives those that live in the order in which they came, and takes the others
@@ -142,7 +118,6 @@ func (m *Manager) alive(ctx context.Context, try func(context.Context, func() er
 // list; that this fails is no error. That a record is there can be told without its token; nothing else of it can.
 func (m *Manager) look(ctx context.Context, p placed) (Listed, bool, error) {
 	found := Listed{ID: p.entry.ID, Expires: p.entry.Expires}
-	found.Details, _ = m.openDetails(p.entry)
 	r, err := m.Store.Load(ctx, p.entry.ID)
 	switch now := m.now(); {
 	case errors.Is(err, ErrLaterFormat):
@@ -157,6 +132,7 @@ func (m *Manager) look(ctx context.Context, p placed) (Listed, bool, error) {
 	case r.Site != m.Site, m.Endings.Has(r.ID):
 		return Listed{}, false, nil
 	default:
+		found.Details, _ = m.openDetails(r)
 		found.Expires, found.IdleExpires = r.Expires, now.Add(min(r.TTL, r.Expires.Sub(now)))
 		found.LastSeen = found.IdleExpires.Add(-m.IdleTimeout - m.IdleTimeout/10)
 		if found.LastSeen.Before(found.Created) {
@@ -169,13 +145,8 @@ func (m *Manager) look(ctx context.Context, p placed) (Listed, bool, error) {
 	}
 }
 
-// begun is when the session of an entry began.
-func (m *Manager) begun(e IndexEntry) time.Time {
-	if d, ok := m.openDetails(e); ok {
-		return d.Created
-	}
-	return e.Expires.Add(-m.AbsoluteTimeout)
-}
+// begun is when the session of an entry began. All of a site live equally long.
+func (m *Manager) begun(e IndexEntry) time.Time { return e.Expires.Add(-m.AbsoluteTimeout) }
 
 // settled reports whether an entry that has no record is one of a session that is gone, and not of one whose login is about to store it: a
 // session is noted before its record is created.

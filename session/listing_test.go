@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"bytes"
 	"errors"
 	"iter"
 	"strings"
@@ -194,60 +195,49 @@ func TestDetailsOpenWhereTheyBelong(t *testing.T) {
 	store := memstore.New(nil)
 	m, _ := listing(t, store, 1)
 	s := someone(t, m, "jane")
-	list := session.IndexName{Kind: session.KindUser, Hash: m.Keyring.Names(session.KindUser, "main", jane.Issuer, "jane")[0]}
-	entries, err := store.Noted(t.Context(), list)
-	if err != nil || len(entries) != 1 {
-		t.Fatalf("%v, %v", entries, err)
+	r, err := store.LoadWithTokens(t.Context(), s.ID)
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, text := range []string{"jane", "example", "203.0", "Browser"} {
-		if strings.Contains(string(entries[0].Details), text) {
+		if strings.Contains(string(r.Details), text) {
 			t.Errorf("%q is readable", text)
 		}
 	}
-	sid := session.IndexName{Kind: session.KindSID, Hash: m.Keyring.Names(session.KindSID, "main", jane.Issuer, "sid of jane")[0]}
-	if onSID, err := store.Noted(t.Context(), sid); err != nil || len(onSID) != 1 || onSID[0].Details != nil {
-		t.Errorf("on the list of the sid: %v, %v", onSID, err)
-	}
-
-	details := func(m *session.Manager, e session.IndexEntry) session.Details {
+	details := func(m *session.Manager, id session.ID, details []byte) session.Details {
 		t.Helper()
-		if err := store.Note(t.Context(), []session.IndexName{list}, e); err != nil {
+		r, err := store.LoadWithTokens(t.Context(), id)
+		if err != nil {
 			t.Fatal(err)
 		}
-		for l, err := range m.Group(t.Context(), userOf(jane.Issuer, "jane")) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if l.ID == e.ID {
-				return l.Details
-			}
+		r.Version++
+		r.Details = details
+		if err := store.Swap(t.Context(), r); err != nil {
+			t.Fatal(err)
 		}
-		t.Fatal("it is not listed")
-		return session.Details{}
+		found, err := m.Find(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found.Details
 	}
-	if d := details(m, entries[0]); d.Subject != "jane" {
+	if d := details(m, s.ID, r.Details); d.Subject != "jane" {
 		t.Errorf("at home: %+v", d)
 	}
-	moved := entries[0]
-	moved.ID = someone(t, m, "jane").ID
-	if d := details(m, moved); d != (session.Details{}) {
-		t.Errorf("beside another session: %+v", d)
+	if d := details(m, someone(t, m, "jane").ID, r.Details); d != (session.Details{}) {
+		t.Errorf("in another session's record: %+v", d)
 	}
-	for name, change := range map[string]func(*session.IndexEntry){
-		"none":    func(e *session.IndexEntry) { e.Details = nil },
-		"cut":     func(e *session.IndexEntry) { e.Details = e.Details[:len(e.Details)-1] },
-		"changed": func(e *session.IndexEntry) { e.Details = append([]byte{}, e.Details...); e.Details[20]++ },
-		"garbage": func(e *session.IndexEntry) { e.Details = []byte("garbage") },
+	for name, changed := range map[string][]byte{
+		"none": nil, "cut": r.Details[:len(r.Details)-1], "garbage": []byte("garbage"),
+		"changed": append(append(bytes.Clone(r.Details[:20]), r.Details[20]+1), r.Details[21:]...),
 	} {
-		e := entries[0]
-		change(&e)
-		if d := details(m, e); d != (session.Details{}) {
+		if d := details(m, s.ID, changed); d != (session.Details{}) {
 			t.Errorf("%s: %+v", name, d)
 		}
 	}
 	// Under a new key, and the former one on the ring.
 	next, _ := listing(t, store, 2, 1)
-	if d := details(next, entries[0]); d.Subject != "jane" {
+	if d := details(next, s.ID, r.Details); d.Subject != "jane" {
 		t.Errorf("with the next ring: %+v", d)
 	}
 	elsewhere := *m
@@ -255,8 +245,39 @@ func TestDetailsOpenWhereTheyBelong(t *testing.T) {
 	if got := collect(t, elsewhere.All(t.Context())); len(got) != 0 {
 		t.Errorf("another site lists %v", got)
 	}
-	if err := m.End(t.Context(), s.ID); err != nil {
+}
+
+// TestDetailsStay, however often the session's tokens are renewed, and are covered by the seal of the identity.
+func TestDetailsStay(t *testing.T) {
+	store := memstore.New(nil)
+	m, _ := listing(t, store, 1)
+	token, s, err := m.Begin(t.Context(), session.Session{Issuer: jane.Issuer, Subject: "jane", Label: "Jane"}, janesTokens)
+	if err != nil {
 		t.Fatal(err)
+	}
+	for range 3 {
+		loaded, tokens, err := m.LoadWithTokens(t.Context(), token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Rotate(t.Context(), token, loaded, tokens); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, err := m.Find(t.Context(), s.ID); err != nil || found.Label != "Jane" {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	r, err := store.LoadWithTokens(t.Context(), s.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Version++
+	r.Details = nil
+	if err := store.Swap(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Load(t.Context(), token); !errors.Is(err, session.ErrCorrupt) {
+		t.Errorf("without the details that it was sealed with: %v", err)
 	}
 }
 
@@ -280,7 +301,7 @@ func TestLongDetails(t *testing.T) {
 	}
 }
 
-// TestDetailsAreSmall: they are the larger part of what a list costs.
+// TestDetailsAreSmall, since every record has them.
 func TestDetailsAreSmall(t *testing.T) {
 	store := memstore.New(nil)
 	m, _ := listing(t, store, 1)
@@ -296,15 +317,8 @@ func TestDetailsAreSmall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for list, err := range store.EachList(t.Context(), session.KindUser) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, entry := range list.Entries {
-				if entry.ID == s.ID && len(entry.Details) > 170 {
-					t.Errorf("%d bytes for %s", len(entry.Details), userAgent)
-				}
-			}
+		if r, err := store.Load(t.Context(), s.ID); err != nil || len(r.Details) == 0 || len(r.Details) > 170 {
+			t.Errorf("%d bytes for %s, %v", len(r.Details), userAgent, err)
 		}
 	}
 }

@@ -71,6 +71,7 @@ func (m *Manager) Begin(ctx context.Context, s Session, t Tokens) (Token, Sessio
 	s.ID, s.Version, s.Site = token.ID(), 1, m.Site
 	s.Created, s.Expires = now, now.Add(m.AbsoluteTimeout).Truncate(time.Millisecond)
 	s.ClaimsAsked = now
+	s.details = m.sealDetails(s)
 	r, err := m.seal(token, &s, t, now)
 	if err != nil {
 		return Token{}, Session{}, err
@@ -112,7 +113,7 @@ func (m *Manager) seal(token Token, s *Session, t Tokens, now time.Time) (Record
 		s.AccessLife = max(t.Expiry.Sub(now), 0)
 	}
 	s.AccessExpires, s.Refreshable = t.Expiry, t.RefreshToken != ""
-	r := Record{ID: s.ID, Format: m.format(), Version: s.Version, Site: s.Site, Expires: s.Expires, TTL: m.ttl(now, s.Expires)}
+	r := Record{ID: s.ID, Format: m.format(), Version: s.Version, Site: s.Site, Expires: s.Expires, Details: s.details, TTL: m.ttl(now, s.Expires)}
 	s.IdleExpires = now.Add(r.TTL)
 	plaintext, err := encodeIdentity(*s, r.Format)
 	if err != nil {
@@ -202,7 +203,7 @@ func (m *Manager) open(token Token, r Record) (Session, []byte, error) {
 	if err != nil {
 		return Session{}, nil, err
 	}
-	s.ID, s.Version, s.Site, s.Expires = r.ID, r.Version, r.Site, r.Expires
+	s.ID, s.Version, s.Site, s.Expires, s.details = r.ID, r.Version, r.Site, r.Expires, r.Details
 	s.IdleExpires = now.Add(r.TTL)
 	if s.IdleExpires.After(s.Expires) {
 		s.IdleExpires = s.Expires

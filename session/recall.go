@@ -37,6 +37,7 @@ func (m *Manager) Recall(ctx context.Context, token Token, withTokens bool) (Rec
 		s, err = m.Load(ctx, token)
 	}
 	if err == nil {
+		s.details = nil // no verdict needs them, and they would hold the whole record
 		e := &cached{session: s, tokens: Tokens{AccessToken: t.AccessToken, Expiry: t.Expiry}, withTokens: withTokens, asked: asked}
 		if m.Derive != nil {
 			e.derived, e.derivedSize = m.Derive(s, t)

@@ -29,6 +29,8 @@ type Record struct {
 	Site string
 	// Expires is the end of the session whatever its use, in the store's time, to the millisecond.
 	Expires time.Time
+	// Details are what a list of sessions tells of this one, sealed for those who have no token; at most MaxDetails bytes, may be empty.
+	Details []byte
 	// Identity is the sealed part that a verdict needs.
 	Identity []byte
 	// Tokens is the sealed part with the provider's tokens; nil when there are none, and after Load.
@@ -49,15 +51,19 @@ const (
 )
 
 // A stored value starts with a header in the clear: format, version, the first bytes of the ID, absolute
-// expiry and site; the sealed part follows. All of the header is associated data of the seal, so none of
-// it can be changed or moved.
+// expiry and site. In the value of the identity the length of the details and these follow, in both the sealed part. All that
+// stands before it is associated data of the seal, so none of it can be changed or moved.
 const (
 	// HeaderVersion is the number of leading bytes of a stored value that hold its format, in the first, and its version.
 	HeaderVersion = 1 + 8
 
 	idCheckSize = 8
 	headerSize  = HeaderVersion + idCheckSize + 8 + 1 // and the site
+	detailsSize = 2                                   // and the details
 )
+
+// MaxDetails bounds the details of a record, in bytes.
+const MaxDetails = 1024
 
 // AppendVersion appends the bytes of a version as they stand behind the format.
 func AppendVersion(b []byte, version uint64) []byte { return binary.BigEndian.AppendUint64(b, version) }
@@ -69,75 +75,93 @@ func Replaceable(value []byte, version uint64) bool {
 		binary.BigEndian.Uint64(value[1:]) == version
 }
 
-// header returns the clear bytes of a stored value.
-func (r Record) header() []byte {
-	b := append(make([]byte, 0, headerSize+len(r.Site)), cmp.Or(r.Format, RecordFormat))
+// header returns what stands before the sealed part in a stored value, with room for more.
+func (r Record) header(part Part, more int) []byte {
+	b := make([]byte, 0, headerSize+len(r.Site)+detailsSize+len(r.Details)+more)
+	b = append(b, cmp.Or(r.Format, RecordFormat))
 	b = AppendVersion(b, r.Version)
 	b = append(b, r.ID[:idCheckSize]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Expires.UnixMilli()))
 	b = append(b, byte(len(r.Site)))
-	return append(b, r.Site...)
+	b = append(b, r.Site...)
+	if part == PartIdentity {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(r.Details)))
+		b = append(b, r.Details...)
+	}
+	return b
 }
 
 // Encode returns the stored value of one part.
 func (r Record) Encode(part Part) []byte {
+	sealed := r.Identity
 	if part == PartTokens {
-		return append(r.header(), r.Tokens...)
+		sealed = r.Tokens
 	}
-	return append(r.header(), r.Identity...)
+	return append(r.header(part, len(sealed)), sealed...)
 }
 
 // DecodeRecord reads a record from its stored values: identity, and tokens unless nil. It checks
 // that they are well-formed, of this ID, and of one version. Errors: ErrCorrupt; ErrLaterFormat for a value of this ID only;
 // ErrForeign for a value in this format and of another ID. Every adapter reads through it.
 func DecodeRecord(id ID, identity, tokens []byte) (Record, error) {
-	r, err := decodeValue(id, identity)
+	r, rest, err := decodeValue(id, identity)
 	if err != nil {
 		return Record{}, err
 	}
+	if len(rest) < detailsSize {
+		return Record{}, ErrCorrupt
+	}
+	n := int(binary.BigEndian.Uint16(rest))
+	if rest = rest[detailsSize:]; n > MaxDetails || len(rest) <= n {
+		return Record{}, ErrCorrupt
+	}
+	if n > 0 {
+		r.Details = rest[:n:n]
+	}
+	r.Identity = rest[n:]
 	if tokens == nil {
 		return r, nil
 	}
-	t, err := decodeValue(id, tokens)
+	t, rest, err := decodeValue(id, tokens)
 	if err != nil {
 		return Record{}, fmt.Errorf("tokens: %w", err)
 	}
 	if t.Format != r.Format || t.Version != r.Version || t.Site != r.Site || !t.Expires.Equal(r.Expires) {
 		return Record{}, fmt.Errorf("%w: its parts are of versions %d and %d", ErrCorrupt, r.Version, t.Version)
 	}
-	r.Tokens = t.Identity
+	r.Tokens = rest
 	return r, nil
 }
 
-// decodeValue reads one stored value; the sealed bytes are left in Identity. Format, version and the bytes of the ID stand at the
+// decodeValue reads the header of a stored value, and returns what follows it. Format, version and the bytes of the ID stand at the
 // same place in every format, so that garbage is not taken for the record of a later release.
-func decodeValue(id ID, value []byte) (Record, error) {
+func decodeValue(id ID, value []byte) (Record, []byte, error) {
 	if len(value) < HeaderVersion+idCheckSize || value[0] < OldestRecordFormat {
-		return Record{}, ErrCorrupt
+		return Record{}, nil, ErrCorrupt
 	}
 	mine := [idCheckSize]byte(value[HeaderVersion:]) == [idCheckSize]byte(id[:])
 	switch {
 	case value[0] > RecordFormat && mine:
-		return Record{}, ErrLaterFormat
+		return Record{}, nil, ErrLaterFormat
 	case value[0] > RecordFormat || len(value) < headerSize:
-		return Record{}, ErrCorrupt
+		return Record{}, nil, ErrCorrupt
 	case !mine:
-		return Record{}, ErrForeign
+		return Record{}, nil, ErrForeign
 	}
 	r := Record{ID: id, Format: value[0], Version: binary.BigEndian.Uint64(value[1:])}
 	r.Expires = time.UnixMilli(int64(binary.BigEndian.Uint64(value[HeaderVersion+idCheckSize:])))
 	rest := value[headerSize:]
 	siteLength := int(value[headerSize-1])
 	if r.Version == 0 || len(rest) <= siteLength {
-		return Record{}, ErrCorrupt
+		return Record{}, nil, ErrCorrupt
 	}
-	r.Site, r.Identity = string(rest[:siteLength]), rest[siteLength:]
-	return r, nil
+	r.Site = string(rest[:siteLength])
+	return r, rest[siteLength:], nil
 }
 
 // associated is what the seal of a part covers besides its contents: which part it is, the whole
-// ID and the header.
+// ID and what stands before it.
 func (r Record) associated(part Part) []byte {
 	b := append([]byte{byte(part)}, r.ID[:]...)
-	return append(b, r.header()...)
+	return append(b, r.header(part, 0)...)
 }

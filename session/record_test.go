@@ -11,7 +11,7 @@ import (
 func sample() Record {
 	return Record{
 		ID: ID{1, 2, 3, 4, 5, 6, 7, 8, 9}, Version: 0x0102030405060708, Site: "main",
-		Expires: time.UnixMilli(1_900_000_000_123), Identity: []byte("sealed identity"), Tokens: []byte("sealed tokens"),
+		Expires: time.UnixMilli(1_900_000_000_123), Details: []byte("sealed details"), Identity: []byte("sealed identity"), Tokens: []byte("sealed tokens"),
 	}
 }
 
@@ -25,6 +25,8 @@ func TestRecordComesBackAsItWas(t *testing.T) {
 		"one sealed byte":  func(r *Record) { r.Identity = []byte{0} },
 		"before 1970":      func(r *Record) { r.Expires = time.UnixMilli(-1) },
 		"without tokens":   func(r *Record) { r.Tokens = nil },
+		"without details":  func(r *Record) { r.Details = nil },
+		"longest details":  func(r *Record) { r.Details = bytes.Repeat([]byte{0xff}, MaxDetails) },
 		"largest identity": func(r *Record) { r.Identity = make([]byte, maxIdentity) },
 	} {
 		want := sample()
@@ -40,7 +42,7 @@ func TestRecordComesBackAsItWas(t *testing.T) {
 			continue
 		}
 		if got.ID != want.ID || got.Version != want.Version || got.Site != want.Site || !got.Expires.Equal(want.Expires) ||
-			!bytes.Equal(got.Identity, want.Identity) || !bytes.Equal(got.Tokens, want.Tokens) || got.TTL != 0 {
+			!bytes.Equal(got.Identity, want.Identity) || !bytes.Equal(got.Tokens, want.Tokens) || !bytes.Equal(got.Details, want.Details) || got.TTL != 0 {
 			t.Errorf("%s: it came back as another", name)
 		}
 		if !bytes.Equal(got.Encode(PartIdentity), identity) || tokens != nil && !bytes.Equal(got.Encode(PartTokens), tokens) {
@@ -57,12 +59,13 @@ func TestRecordThatIsCutIsCorrupt(t *testing.T) {
 	r := sample()
 	identity, tokens := r.Encode(PartIdentity), r.Encode(PartTokens)
 	shortest := headerSize + len(r.Site) // and at least one sealed byte
+	details := shortest + detailsSize + len(r.Details)
 	for n := range len(identity) {
 		_, err := DecodeRecord(r.ID, identity[:n], nil)
-		if n <= shortest && !errors.Is(err, ErrCorrupt) {
+		if n <= details && !errors.Is(err, ErrCorrupt) {
 			t.Errorf("identity cut to %d bytes: %v, want ErrCorrupt", n, err)
 		}
-		if n > shortest && err != nil {
+		if n > details && err != nil {
 			t.Errorf("identity cut to %d bytes: %v, which the seal has to find", n, err)
 		}
 	}
@@ -94,6 +97,7 @@ func TestRecordThatIsNotThisOne(t *testing.T) {
 		{"no value", nil, nil, ErrCorrupt},
 		{"format 0", set(identity, 0, 0), nil, ErrCorrupt},
 		{"a format before those that are read", set(identity, 0, OldestRecordFormat-1), nil, ErrCorrupt},
+		{"details that are too long", changed(func(r *Record) { r.Details = make([]byte, MaxDetails+1) }).Encode(PartIdentity), nil, ErrCorrupt},
 		{"version 0", changed(func(r *Record) { r.Version = 0 }).Encode(PartIdentity), nil, ErrCorrupt},
 		{"later format", set(identity, 0, RecordFormat+1), nil, ErrLaterFormat},
 		{"later format, cut behind the ID", set(identity, 0, 255)[:HeaderVersion+idCheckSize], nil, ErrLaterFormat},
@@ -129,6 +133,7 @@ func TestHeaderIsSealed(t *testing.T) {
 	for name, change := range map[string]func(*Record){
 		"format":  func(r *Record) { r.Format = RecordFormat + 1 },
 		"version": func(r *Record) { r.Version++ }, "site": func(r *Record) { r.Site = "mein" }, "end": func(r *Record) { r.Expires = r.Expires.Add(time.Millisecond) },
+		"details": func(r *Record) { r.Details[0]++ }, "no details": func(r *Record) { r.Details = nil },
 		"first byte of the ID": func(r *Record) { r.ID[0]++ }, "last byte of the ID": func(r *Record) { r.ID[31]++ },
 	} {
 		other := sample()

@@ -44,9 +44,12 @@ type Session struct {
 	Claims map[string]any
 
 	// Label, Address and UserAgent are what people recognise the session by on a list: a name for the user, where the browser was at
-	// the login, and what it calls itself. Only the index keeps them, cut to MaxLabel, MaxAddress and MaxUserAgent bytes: a session that was
+	// the login, and what it calls itself. They are kept for lists, cut to MaxLabel, MaxAddress and MaxUserAgent bytes: a session that was
 	// loaded has none.
 	Label, Address, UserAgent string
+
+	// details are those of its record, which each write keeps; what the cache keeps has none.
+	details []byte
 }
 
 // Tokens are what the provider gave for a session, or those of them that somebody needs: the others are not kept. They print redacted.

@@ -115,12 +115,7 @@ type IndexEntry struct {
 	ID ID
 	// Expires is the absolute end of the session, to the millisecond.
 	Expires time.Time
-	// Details are sealed, at most MaxIndexDetails bytes; may be empty.
-	Details []byte
 }
-
-// MaxIndexDetails bounds the details of an entry, in bytes.
-const MaxIndexDetails = 1024
 
 // Index finds the sessions that have a user or a provider's session in common. Safe for concurrent use. Errors and deadlines are as for
 // Store: an error means "cannot tell", and the list may or may not have changed. A list lives as long as its longest entry; entries that have

@@ -49,7 +49,7 @@ func expectOnline(t *testing.T, args string, environ []string, want ...string) {
 }
 
 // allRights are what redisstore's documentation grants; a test there holds them against what is used.
-var allRights = strings.Fields("resetchannels +get +set +del +pttl +pexpire +pexpireat +time +ping +eval +evalsha +zadd +zrem +zrange +zcount +hget +hgetall +hset +hdel +hincrby +client|tracking")
+var allRights = strings.Fields("resetchannels +get +set +del +pttl +pexpire +pexpireat +time +ping +eval +evalsha +zadd +zrem +zrange +zcount +hgetall +hset +hdel +hincrby +client|tracking")
 
 func TestCheckOnlineRedis(t *testing.T) {
 	provider := startProvider(t)

@@ -21,16 +21,12 @@ func (s *Store) Note(ctx context.Context, names []session.IndexName, entry sessi
 			return err
 		}
 	}
-	if len(entry.Details) > session.MaxIndexDetails {
-		return fmt.Errorf("an entry has at most %d bytes of details, not %d", session.MaxIndexDetails, len(entry.Details))
-	}
 	now, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.mu.Unlock()
 	entry.Expires = entry.Expires.Truncate(time.Millisecond)
-	entry.Details = bytes.Clone(entry.Details)
 	for _, name := range names {
 		held := s.lists[name]
 		if held == nil {
@@ -69,7 +65,6 @@ func (s *Store) Noted(ctx context.Context, name session.IndexName) ([]session.In
 	var entries []session.IndexEntry
 	for _, entry := range s.lists[name] {
 		if now.Before(entry.Expires) {
-			entry.Details = bytes.Clone(entry.Details)
 			entries = append(entries, entry)
 		}
 	}

@@ -25,7 +25,7 @@
 //
 // A user for this service needs the keys of its prefix and these commands, and no others:
 //
-//	ACL SETUSER authsvc on >password ~authsvc:* resetchannels +get +set +del +pttl +pexpire +pexpireat +time +ping +eval +evalsha +zadd +zrem +zrange +zcount +hget +hgetall +hset +hdel +hincrby +client|tracking
+//	ACL SETUSER authsvc on >password ~authsvc:* resetchannels +get +set +del +pttl +pexpire +pexpireat +time +ping +eval +evalsha +zadd +zrem +zrange +zcount +hgetall +hset +hdel +hincrby +client|tracking
 //
 // The commands that go through all sessions need +scan as well. SCAN tells the names of all keys of a database, also those of
 // other prefixes, so the service itself should not have it: give the commands a user of their own, with the service's rights and this one. All of

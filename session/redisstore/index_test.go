@@ -28,7 +28,7 @@ func note(t *testing.T, s *Store, entry session.IndexEntry, names ...session.Ind
 
 func indexEntry(n int) session.IndexEntry {
 	return session.IndexEntry{
-		ID: session.ID{byte(n), byte(n >> 8)}, Expires: time.Now().Add(time.Hour).Truncate(time.Millisecond), Details: []byte("details"),
+		ID: session.ID{byte(n), byte(n >> 8)}, Expires: time.Now().Add(time.Hour).Truncate(time.Millisecond),
 	}
 }
 
@@ -41,13 +41,13 @@ func TestIndexOutOfMemory(t *testing.T) {
 	note(t, s, second, list)
 	server.Do("CONFIG", "SET", "maxmemory", "1")
 	replacement := first
-	replacement.Expires, replacement.Details = first.Expires.Add(time.Minute), []byte("other")
+	replacement.Expires = first.Expires.Add(time.Minute)
 	for _, entry := range []session.IndexEntry{replacement, indexEntry(3)} {
 		if err := s.Note(t.Context(), []session.IndexName{list}, entry); !storetest.CannotTell(err) || Cause(err) != "memory" {
 			t.Errorf("Note: %v (%s), want none of the sentinels", err, Cause(err))
 		}
 	}
-	if got := noted(t, s, list); len(got) != 2 || string(got[0].Details) != "details" || !got[0].Expires.Equal(first.Expires) {
+	if got := noted(t, s, list); len(got) != 2 || !got[0].Expires.Equal(first.Expires) {
 		t.Errorf("the list holds %v", got)
 	}
 	if err := s.Forget(t.Context(), list, first.ID); err != nil {
@@ -55,32 +55,6 @@ func TestIndexOutOfMemory(t *testing.T) {
 	}
 	if got := noted(t, s, list); len(got) != 1 || got[0].ID != second.ID {
 		t.Errorf("the list holds %v", got)
-	}
-}
-
-// Redis may evict one key of a list and keep the other: entries without details are entries still, and details without entries go
-// with the next note.
-func TestIndexHalfEvicted(t *testing.T) {
-	server := storetest.StartRedis(t)
-	s := open(t, Options{URL: server.URL})
-	list, first, second := session.IndexName{Kind: "user"}, indexEntry(1), indexEntry(2)
-	keys, err := s.indexKeys(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	note(t, s, first, list)
-	server.Do("DEL", keys[1])
-	if got := noted(t, s, list); len(got) != 1 || got[0].ID != first.ID || got[0].Details != nil {
-		t.Errorf("the list holds %v", got)
-	}
-	note(t, s, first, list)
-	server.Do("DEL", keys[0])
-	if got := noted(t, s, list); len(got) != 0 {
-		t.Errorf("the list holds %v", got)
-	}
-	note(t, s, second, list)
-	if n := server.Do("HLEN", keys[1]); n != int64(1) {
-		t.Errorf("there are details of %d sessions, want of 1", n)
 	}
 }
 
@@ -129,22 +103,15 @@ func TestIndexIsPruned(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Do("ZADD", keys[0], time.Now().Add(-time.Minute).UnixMilli(), past.ID[:])
-	server.Do("HSET", keys[1], past.ID[:], "details")
 	if got := noted(t, s, list); len(got) != 0 {
 		t.Errorf("the list holds %v", got)
 	}
 	note(t, s, indexEntry(2), list)
-	for _, command := range []string{"ZCARD", "HLEN"} {
-		key := keys[0]
-		if command == "HLEN" {
-			key = keys[1]
-		}
-		if n := server.Do(command, key); n != int64(1) {
-			t.Errorf("%s is %d, want 1", command, n)
-		}
-		if left := server.Do("PTTL", key).(int64); left <= 0 {
-			t.Errorf("%s has a life of %d", key, left)
-		}
+	if n := server.Do("ZCARD", keys[0]); n != int64(1) {
+		t.Errorf("%d entries are left, want 1", n)
+	}
+	if left := server.Do("PTTL", keys[0]).(int64); left <= 0 {
+		t.Errorf("the list has a life of %d", left)
 	}
 }
 
@@ -157,20 +124,14 @@ func TestIndexPartialNote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range keys {
-		server.Do("DEL", keys[0], keys[1])
-		server.Do("SET", key, "text", "EX", 100)
-		if err := s.Note(t.Context(), lists, indexEntry(1)); Cause(err) != "" || err == nil {
-			t.Errorf("Note: %v, want ErrCorrupt", err)
-		}
-		if got := noted(t, s, lists[0]); len(got) != 1 {
-			t.Errorf("the list before holds %v", got)
-		}
-		if got := noted(t, s, lists[2]); len(got) != 0 {
-			t.Errorf("the list behind holds %v", got)
-		}
-		if n := server.Do("ZCARD", func() string { k, _ := s.indexKeys(lists[0]); return k[0] }()); n != int64(1) {
-			t.Errorf("%d entries", n)
-		}
+	server.Do("SET", keys[0], "text", "EX", 100)
+	if err := s.Note(t.Context(), lists, indexEntry(1)); Cause(err) != "" || err == nil {
+		t.Errorf("Note: %v, want ErrCorrupt", err)
+	}
+	if got := noted(t, s, lists[0]); len(got) != 1 {
+		t.Errorf("the list before holds %v", got)
+	}
+	if got := noted(t, s, lists[2]); len(got) != 0 {
+		t.Errorf("the list behind holds %v", got)
 	}
 }

@@ -18,8 +18,6 @@ import (
 //	<prefix>:<kind>:{<hash>}   a slot
 //	<prefix>:user:{<hash>}     the sessions of a user, a sorted set: the 32 bytes of each ID by the Unix ms of its end
 //	<prefix>:sid:{<hash>}      the sessions of a provider's session, likewise
-//	<prefix>:user.details:{<hash>}, <prefix>:sid.details:{<hash>}
-//	                           what is known of those that have details, a hash by ID
 //	<prefix>:replica:{roster}  the roster, a hash by name
 //	<prefix>:count:{sessions}:hours
 //	                           how many sessions end in each hour since 1970, a hash: hour, and hour with a "b" for bytes
@@ -62,13 +60,12 @@ func (s *Store) userSetKey(n uint64) string { return s.countKey("users:" + strco
 
 func (s *Store) senderKey(process string) string { return s.countKey("by:" + process) }
 
-// indexKeys returns the names of a list's two keys, the one with the IDs first. No slot has a kind with a dot.
+// indexKeys returns the name of a list's one key.
 func (s *Store) indexKeys(name session.IndexName) ([]string, error) {
 	if name.Kind != session.KindUser && name.Kind != session.KindSID {
 		return nil, fmt.Errorf("a list of sessions is of kind %s or %s, not %q", session.KindUser, session.KindSID, name.Kind)
 	}
-	tag := ":{" + base64.RawURLEncoding.EncodeToString(name.Hash[:]) + "}"
-	return []string{s.prefix + ":" + name.Kind + tag, s.prefix + ":" + name.Kind + ".details" + tag}, nil
+	return []string{s.prefix + ":" + name.Kind + ":{" + base64.RawURLEncoding.EncodeToString(name.Hash[:]) + "}"}, nil
 }
 
 // recordsPrefix is what the names of all identity parts start with, and of nothing else of ours.

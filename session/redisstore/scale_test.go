@@ -70,7 +70,7 @@ func (s *scale) create(store *Store, n int) error {
 	}
 	now := store.Now()
 	r := session.Record{ID: s.id(n), Version: 1, Site: "main", Expires: now.Add(12 * time.Hour).Truncate(time.Millisecond), Identity: s.identity, Tokens: s.tokens, TTL: life}
-	if err := store.Note(s.t.Context(), []session.IndexName{s.user(n)}, session.IndexEntry{ID: r.ID, Expires: r.Expires, Details: s.identity[:200]}); err != nil {
+	if err := store.Note(s.t.Context(), []session.IndexName{s.user(n)}, session.IndexEntry{ID: r.ID, Expires: r.Expires}); err != nil {
 		return err
 	}
 	if err := store.Create(s.t.Context(), r); err != nil {

@@ -57,7 +57,7 @@ func (s *Store) EachList(ctx context.Context, kind string) iter.Seq2[session.Ind
 	}
 }
 
-// readLists reads lists in one round trip. The two keys of a list are not read at one moment, which costs an entry its details at worst.
+// readLists reads lists in one round trip.
 func (s *Store) readLists(ctx context.Context, kind string, hashes [][32]byte) (lists []session.IndexList, err error) {
 	if len(hashes) == 0 {
 		return nil, nil
@@ -65,7 +65,7 @@ func (s *Store) readLists(ctx context.Context, kind string, hashes [][32]byte) (
 	err = s.insist(ctx, "lists", func(ctx context.Context) error {
 		lists = lists[:0]
 		pipe := s.client.Pipeline()
-		ends, details := make([]*redis.ZSliceCmd, len(hashes)), make([]*redis.MapStringStringCmd, len(hashes))
+		ends := make([]*redis.ZSliceCmd, len(hashes))
 		now := strconv.FormatInt(s.Now().UnixMilli(), 10)
 		for i, hash := range hashes {
 			keys, err := s.indexKeys(session.IndexName{Kind: kind, Hash: hash})
@@ -73,7 +73,6 @@ func (s *Store) readLists(ctx context.Context, kind string, hashes [][32]byte) (
 				return err
 			}
 			ends[i] = pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: keys[0], Start: "(" + now, Stop: "+inf", ByScore: true})
-			details[i] = pipe.HGetAll(ctx, keys[1])
 		}
 		if _, err := pipe.Exec(ctx); err != nil && !isWrongType(err) {
 			return err
@@ -85,20 +84,13 @@ func (s *Store) readLists(ctx context.Context, kind string, hashes [][32]byte) (
 			case err != nil:
 				return err
 			}
-			if err := details[i].Err(); err != nil && !isWrongType(err) {
-				return err
-			}
 			list := session.IndexList{Name: session.IndexName{Kind: kind, Hash: hash}}
 			for _, member := range ends[i].Val() {
 				id, _ := member.Member.(string)
 				if len(id) != len(session.ID{}) {
 					continue
 				}
-				entry := session.IndexEntry{ID: session.ID([]byte(id)), Expires: time.UnixMilli(int64(member.Score))}
-				if text := details[i].Val()[id]; text != "" {
-					entry.Details = []byte(text)
-				}
-				list.Entries = append(list.Entries, entry)
+				list.Entries = append(list.Entries, session.IndexEntry{ID: session.ID([]byte(id)), Expires: time.UnixMilli(int64(member.Score))})
 			}
 			lists = append(lists, list)
 		}

@@ -42,7 +42,6 @@ var probes = []struct {
 	{"+zrem", []any{probedKey, ""}},
 	{"+zrange", []any{probedKey, 0, 0}},
 	{"+zcount", []any{probedKey, 0, 0}},
-	{"+hget", []any{probedKey, ""}},
 	{"+hgetall", []any{probedKey}},
 	{"+hset", []any{probedKey, "", "", ""}},
 	{"+hdel", []any{probedKey, ""}},
@@ -155,7 +154,7 @@ func (s *Store) SelfTest(ctx context.Context) error {
 		func() error { return s.Ping(ctx) },
 		func() error { return s.measure(ctx) },
 		func() error {
-			return s.Note(ctx, []session.IndexName{list}, session.IndexEntry{ID: first.ID, Expires: first.Expires, Details: one})
+			return s.Note(ctx, []session.IndexName{list}, session.IndexEntry{ID: first.ID, Expires: first.Expires})
 		},
 		func() error { return s.Create(ctx, first) },
 		func() error { _, err := s.Load(ctx, first.ID); return err },

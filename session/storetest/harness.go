@@ -106,8 +106,8 @@ func newID() (id session.ID) {
 func (f fixture) record(ttl time.Duration) session.Record {
 	return session.Record{
 		ID: newID(), Format: session.RecordFormat, Version: 1, Site: "main",
-		Expires:  f.Now().Add(10 * f.long).Truncate(time.Millisecond),
-		Identity: sealed(80), Tokens: sealed(2000), TTL: ttl,
+		Expires: f.Now().Add(10 * f.long).Truncate(time.Millisecond),
+		Details: sealed(120), Identity: sealed(80), Tokens: sealed(2000), TTL: ttl,
 	}
 }
 
@@ -120,7 +120,7 @@ func formats(yield func(byte) bool) {
 // next returns the version after r, with other contents.
 func next(r session.Record) session.Record {
 	r.Version++
-	r.Identity, r.Tokens = sealed(90), sealed(1900)
+	r.Identity, r.Tokens, r.Details = sealed(90), sealed(1900), sealed(100)
 	return r
 }
 
@@ -169,8 +169,8 @@ func same(t *testing.T, what string, got, want session.Record) {
 		t.Fatalf("%s gave version %d of %s at %s until %v in format %d, want version %d of %s at %s until %v in format %d", what,
 			got.Version, got.ID, got.Site, got.Expires, got.Format, want.Version, want.ID, want.Site, want.Expires, want.Format)
 	}
-	if !bytes.Equal(got.Identity, want.Identity) {
-		t.Fatalf("%s gave another identity than was stored", what)
+	if !bytes.Equal(got.Identity, want.Identity) || !bytes.Equal(got.Details, want.Details) {
+		t.Fatalf("%s gave another identity than was stored, or other details", what)
 	}
 	if !bytes.Equal(got.Tokens, want.Tokens) {
 		t.Fatalf("%s gave %d bytes of tokens, want %d", what, len(got.Tokens), len(want.Tokens))

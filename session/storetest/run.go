@@ -38,9 +38,9 @@ var loadTests = []subtest{
 			t.Errorf("a life of %v is left, want a little less than %v", left, f.long)
 		}
 	}},
-	{"gives no tokens for a record written without", func(t *testing.T, f fixture) {
+	{"gives no tokens and no details for a record written without", func(t *testing.T, f fixture) {
 		r := f.record(f.long)
-		r.Tokens = nil
+		r.Tokens, r.Details = nil, nil
 		if err := f.Store.Create(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ var loadTests = []subtest{
 	{"takes any bytes and a whole identity and tokens", func(t *testing.T, f fixture) {
 		for _, b := range [][]byte{{0}, {'\r', '\n'}, []byte("$-1\r\n"), sealed(64 << 10)} {
 			r := f.record(f.long)
-			r.Site, r.Identity, r.Tokens = string(make([]byte, 255)), b, sealed(256<<10)
+			r.Site, r.Identity, r.Tokens, r.Details = string(make([]byte, 255)), b, sealed(256<<10), sealed(session.MaxDetails)
 			if err := f.Store.Create(t.Context(), r); err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +71,8 @@ var loadTests = []subtest{
 		encoded := whole.Encode(session.PartIdentity)
 		for name, value := range map[string][]byte{
 			"nothing": {}, "zero": {0}, "text": {1}, "truncated": encoded[:20], "no seal": encoded[:len(encoded)-len(whole.Identity)],
-			"format 0": append([]byte{0}, encoded[1:]...), "a word": []byte("hello"), "JSON": []byte(`{"user":"jane","roles":["staff","admin"]}`),
+			"cut in its details": encoded[:len(encoded)-len(whole.Identity)-1],
+			"format 0":           append([]byte{0}, encoded[1:]...), "a word": []byte("hello"), "JSON": []byte(`{"user":"jane","roles":["staff","admin"]}`),
 			"its format and garbage": append([]byte{session.RecordFormat}, sealed(100)...), "a later format and garbage": append([]byte{255}, sealed(100)...),
 			"a later format of another": later(f.record(f.long).Encode(session.PartIdentity)),
 		} {

@@ -13,9 +13,9 @@ func newList(kind string) session.IndexName {
 	return session.IndexName{Kind: kind, Hash: newID()}
 }
 
-// entry returns a new entry with details that ends after life.
+// entry returns a new entry that ends after life.
 func (f fixture) entry(life time.Duration) session.IndexEntry {
-	return session.IndexEntry{ID: newID(), Expires: f.Now().Add(life).Truncate(time.Millisecond), Details: sealed(240)}
+	return session.IndexEntry{ID: newID(), Expires: f.Now().Add(life).Truncate(time.Millisecond)}
 }
 
 // note puts an entry on lists and returns it.
@@ -47,7 +47,7 @@ func (f fixture) noted(t *testing.T, name session.IndexName, want ...session.Ind
 }
 
 func sameEntry(a, b session.IndexEntry) bool {
-	return a.ID == b.ID && a.Expires.Equal(b.Expires) && bytes.Equal(a.Details, b.Details)
+	return a.ID == b.ID && a.Expires.Equal(b.Expires)
 }
 
 // ends tells of entries what a person can compare.
@@ -103,10 +103,7 @@ var indexTests = []subtest{
 		f.note(t, other, name)
 		f.note(t, first, name)
 		f.noted(t, name, first, other)
-		second := session.IndexEntry{ID: first.ID, Expires: first.Expires.Add(2 * f.long), Details: sealed(40)}
-		f.note(t, second, name)
-		f.noted(t, name, other, second)
-		second.Details = nil
+		second := session.IndexEntry{ID: first.ID, Expires: first.Expires.Add(2 * f.long)}
 		f.note(t, second, name)
 		f.noted(t, name, other, second)
 		f.note(t, first, name)
@@ -133,21 +130,6 @@ var indexTests = []subtest{
 		f.noted(t, name, want...)
 		f.forget(t, name, want[2].ID)
 		f.noted(t, name, want[:2]...)
-	}},
-	{"details are any bytes up to the bound", func(t *testing.T, f fixture) {
-		name, want := newList("user"), []session.IndexEntry{}
-		for n, details := range [][]byte{nil, {0}, []byte("\r\n$-1\r\n"), sealed(65), sealed(session.MaxIndexDetails)} {
-			entry := f.entry(f.long + time.Duration(n)*time.Second)
-			entry.Details = details
-			want = append(want, f.note(t, entry, name))
-		}
-		f.noted(t, name, want...)
-		tooLarge := f.entry(f.long)
-		tooLarge.Details = sealed(session.MaxIndexDetails + 1)
-		if err := f.Store.Note(t.Context(), []session.IndexName{name}, tooLarge); !CannotTell(err) {
-			t.Errorf("Note took %d bytes: %v", len(tooLarge.Details), err)
-		}
-		f.noted(t, name, want...)
 	}},
 	{"other kinds are refused before anything is written", func(t *testing.T, f fixture) {
 		for _, kind := range []string{"", "session", "tokens", "slot", "lease", "User", "user.details", "user:{a}", "users"} {

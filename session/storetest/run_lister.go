@@ -89,11 +89,7 @@ var listerTests = []subtest{
 	{"a list is given as Noted gives it", func(t *testing.T, f fixture) {
 		name := newList("user")
 		for n := range 20 {
-			entry := f.entry(f.long + time.Duration(n%7)*time.Second)
-			if n%3 == 0 {
-				entry.Details = nil
-			}
-			f.note(t, entry, name)
+			f.note(t, f.entry(f.long+time.Duration(n%7)*time.Second), name)
 		}
 		f.note(t, f.entry(f.life), name)
 		f.outlive(t)
