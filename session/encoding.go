@@ -26,16 +26,16 @@ var ErrTooLarge = errors.New("session: too large")
 // another RecordFormat.
 type identity struct {
 	Issuer          string         `cbor:"1,keyasint"`
-	Subject         string         `cbor:"2,keyasint"`
-	ProviderSession string         `cbor:"3,keyasint,omitempty"`
+	Subject         any            `cbor:"2,keyasint"`           // a UUID's bytes, or text
+	ProviderSession any            `cbor:"3,keyasint,omitempty"` // likewise
 	ACR             string         `cbor:"4,keyasint,omitempty"`
 	AuthTime        int64          `cbor:"5,keyasint,omitempty"` // Unix seconds
 	Created         int64          `cbor:"6,keyasint"`           // Unix milliseconds
-	Claims          map[string]any `cbor:"7,keyasint,omitempty"`
+	Claims          map[string]any `cbor:"7,keyasint,omitempty"` // see claimnames.go
 	AccessExpires   int64          `cbor:"8,keyasint,omitempty"` // Unix milliseconds
 	AccessLife      int64          `cbor:"9,keyasint,omitempty"` // milliseconds
 	Refreshable     bool           `cbor:"10,keyasint,omitempty"`
-	ClaimsAsked     int64          `cbor:"11,keyasint,omitempty"` // Unix milliseconds
+	ClaimsAsked     int64          `cbor:"11,keyasint,omitempty"` // milliseconds after Created
 	addition
 }
 
@@ -69,8 +69,8 @@ func encodeIdentity(s Session, format byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: claims are nested more than %d deep", ErrTooLarge, maxNesting)
 	}
 	p := identity{
-		Issuer: s.Issuer, Subject: s.Subject, ProviderSession: s.ProviderSession, ACR: s.ACR,
-		Created: s.Created.UnixMilli(), Claims: s.Claims,
+		Issuer: s.Issuer, Subject: packUUID(s.Subject), ACR: s.ACR,
+		Created: s.Created.UnixMilli(), Claims: packNames(s.Claims),
 		AccessLife: s.AccessLife.Milliseconds(), Refreshable: s.Refreshable,
 	}
 	if !s.AccessExpires.IsZero() {
@@ -79,8 +79,11 @@ func encodeIdentity(s Session, format byte) ([]byte, error) {
 	if !s.AuthTime.IsZero() {
 		p.AuthTime = s.AuthTime.Unix()
 	}
+	if s.ProviderSession != "" {
+		p.ProviderSession = packUUID(s.ProviderSession)
+	}
 	if !s.ClaimsAsked.IsZero() {
-		p.ClaimsAsked = s.ClaimsAsked.UnixMilli()
+		p.ClaimsAsked = max(s.ClaimsAsked.UnixMilli()-p.Created, 0)
 	}
 	if format == RecordFormat {
 		p.addition = newAddition(s)
@@ -96,16 +99,24 @@ func decodeIdentity(plaintext []byte, format byte) (Session, error) {
 	if err := p.check(format); err != nil {
 		return Session{}, err
 	}
+	subject, err := unpackUUID(p.Subject)
+	if err != nil {
+		return Session{}, err
+	}
+	providerSession, err := unpackUUID(p.ProviderSession)
+	if err != nil {
+		return Session{}, err
+	}
+	if err := unpackNames(p.Claims); err != nil {
+		return Session{}, err
+	}
 	s := Session{
-		Issuer: p.Issuer, Subject: p.Subject, ProviderSession: p.ProviderSession, ACR: p.ACR,
-		Created: time.UnixMilli(p.Created), Claims: p.Claims,
+		Issuer: p.Issuer, Subject: subject, ProviderSession: providerSession, ACR: p.ACR,
+		Created: time.UnixMilli(p.Created), ClaimsAsked: time.UnixMilli(p.Created + p.ClaimsAsked), Claims: p.Claims,
 		AccessLife: time.Duration(p.AccessLife) * time.Millisecond, Refreshable: p.Refreshable,
 	}
 	if p.AccessExpires != 0 {
 		s.AccessExpires = time.UnixMilli(p.AccessExpires)
-	}
-	if p.ClaimsAsked != 0 {
-		s.ClaimsAsked = time.UnixMilli(p.ClaimsAsked)
 	}
 	if p.AuthTime != 0 {
 		s.AuthTime = time.Unix(p.AuthTime, 0)
@@ -113,8 +124,13 @@ func decodeIdentity(plaintext []byte, format byte) (Session, error) {
 	return s, nil
 }
 
-// encodeTokens writes tokens for a record whose identity is identity: what that tells already costs little more.
-func encodeTokens(t Tokens, identity []byte) ([]byte, error) {
+// tokensContext is what the tokens of a session are likely to repeat, given the plaintext of its identity.
+func tokensContext(s Session, identity []byte) []byte {
+	return append(append(append(make([]byte, 0, len(identity)+len(s.Subject)+len(s.ProviderSession)), identity...), s.Subject...), s.ProviderSession...)
+}
+
+// encodeTokens writes tokens. What stands in context, too, costs little more.
+func encodeTokens(t Tokens, context []byte) ([]byte, error) {
 	if size := len(t.AccessToken) + len(t.RefreshToken) + len(t.IDToken); size > maxTokens {
 		return nil, fmt.Errorf("%w: tokens of %d bytes, the limit is %d", ErrTooLarge, size, maxTokens)
 	}
@@ -124,20 +140,20 @@ func encodeTokens(t Tokens, identity []byte) ([]byte, error) {
 	p.RefreshToken, texts = packToken(t.RefreshToken, texts)
 	p.IDToken, texts = packToken(t.IDToken, texts)
 	if len(texts) > 0 {
-		p.Texts = tokenTexts.deflate(texts, identity)
+		p.Texts = tokenTexts.deflate(texts, context)
 	}
 	return encode(p, maxTokens+1<<10)
 }
 
-// decodeTokens reads the tokens of a record whose identity is identity. Errors: ErrCorrupt.
-func decodeTokens(plaintext, identity []byte) (t Tokens, err error) {
+// decodeTokens reads tokens that were written with this context. Errors: ErrCorrupt.
+func decodeTokens(plaintext, context []byte) (t Tokens, err error) {
 	var p tokens
 	if err := decoding.Unmarshal(plaintext, &p); err != nil {
 		return Tokens{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	var texts []byte
 	if len(p.Texts) > 0 {
-		if texts, err = tokenTexts.inflate(p.Texts, identity, maxTokens); err != nil {
+		if texts, err = tokenTexts.inflate(p.Texts, context, maxTokens); err != nil {
 			return Tokens{}, err
 		}
 	}

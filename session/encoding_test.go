@@ -25,6 +25,13 @@ func TestIdentityComesBackAsItWas(t *testing.T) {
 				"float": 0.1, "whole float": 1.0, "large float": 1e300, "tiny float": 5e-324, "float beyond int64": 1e20,
 			},
 		},
+		"UUIDs":        {Subject: "f47ac10b-58cc-4372-a567-0e02b2c3d479", ProviderSession: "00000000-0000-0000-0000-000000000000"},
+		"almost UUIDs": {Subject: "F47AC10B-58CC-4372-A567-0E02B2C3D479", ProviderSession: "f47ac10b158cc-4372-a567-0e02b2c3d479"},
+		"more of them": {Subject: "f47ac10b-58cc-4372-a567-0e02b2c3d47g", ProviderSession: "f47ac10b58cc4372a5670e02b2c3d479"},
+		"names of claims": {Claims: map[string]any{
+			"email": "jane@example.com", "email_verified": true, "realm_access.roles": []any{"staff"}, "\x01": "control", "\x00": "zero", "\x00email": "zero and more",
+			"\x1f": "beyond", "\n": nil, "E-mail": "other case", "emai": 1.5,
+		}},
 		"auth_time of 1970": {AuthTime: time.Unix(1, 0), Created: time.UnixMilli(0)},
 	} {
 		plaintext, err := encodeIdentity(s, RecordFormat)
@@ -91,6 +98,38 @@ func TestWhatIsTooLarge(t *testing.T) {
 	}
 }
 
+func TestIdentitiesThatAreNotWrittenSo(t *testing.T) {
+	for name, fields := range map[string]map[int]any{
+		"a subject of 15 bytes":  {2: make([]byte, 15)},
+		"a subject of a number":  {2: 7},
+		"a sid of 17 bytes":      {2: "jane", 3: make([]byte, 17)},
+		"a claim of no code":     {2: "jane", 7: map[string]any{"\x1f": 1}},
+		"a claim of two codes":   {2: "jane", 7: map[string]any{"\x01\x02": 1}},
+		"a claim twice":          {2: "jane", 7: map[string]any{"\x01": 1, "email": 2}},
+		"an escaped claim twice": {2: "jane", 7: map[string]any{"\x00\x01": 1, "\x00\x00\x01": 2, "\x00": 3, "": 4}},
+	} {
+		plaintext, err := encoding.Marshal(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := decodeIdentity(plaintext, OldestRecordFormat); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v, want ErrCorrupt", name, err)
+		}
+	}
+}
+
+// Each code is one byte below those that names have.
+func TestClaimCodes(t *testing.T) {
+	if len(codeByClaim) != len(claimCodes) || len(claimCodes) >= firstPrintable {
+		t.Errorf("%d codes for %d claims", len(codeByClaim), len(claimCodes))
+	}
+	for name, code := range codeByClaim {
+		if len(code) != 1 || code[0] == 0 || code[0] >= firstPrintable || name[0] < firstPrintable {
+			t.Errorf("%s is %q", name, code)
+		}
+	}
+}
+
 // A later release of the same format may add fields.
 func TestFieldsOfALaterReleaseAreIgnored(t *testing.T) {
 	plaintext, err := encoding.Marshal(map[int]any{1: "https://id.example", 2: "sub", 6: 7, 99: map[string]any{"new": true}})
@@ -110,7 +149,7 @@ func TestFieldsOfALaterReleaseAreIgnored(t *testing.T) {
 
 // The plaintext is not reached by anyone without the keys, so garbage in it must only not do harm.
 func FuzzDecodeIdentity(f *testing.F) {
-	plaintext, err := encodeIdentity(Session{Issuer: "i", Subject: "s", Claims: map[string]any{"a": []any{int64(1), 2.5, nil, true}}}, RecordFormat)
+	plaintext, err := encodeIdentity(Session{Issuer: "i", Subject: "s", ProviderSession: "f47ac10b-58cc-4372-a567-0e02b2c3d479", Claims: map[string]any{"email": []any{int64(1), 2.5, nil, true}, "\x01": ""}}, RecordFormat)
 	if err != nil {
 		f.Fatal(err)
 	}

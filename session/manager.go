@@ -123,7 +123,7 @@ func (m *Manager) seal(token Token, s *Session, t Tokens, now time.Time) (Record
 	if t.empty() {
 		return r, nil
 	}
-	secrets, err := encodeTokens(t, plaintext)
+	secrets, err := encodeTokens(t, tokensContext(*s, plaintext))
 	if err != nil {
 		return Record{}, err
 	}
@@ -177,7 +177,7 @@ func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tok
 	if err != nil {
 		return Session{}, Tokens{}, fmt.Errorf("tokens: %w", err)
 	}
-	t, err := decodeTokens(plaintext, identity)
+	t, err := decodeTokens(plaintext, tokensContext(s, identity))
 	if err != nil {
 		return Session{}, Tokens{}, fmt.Errorf("tokens: %w", err)
 	}

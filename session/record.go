@@ -75,9 +75,11 @@ func Replaceable(value []byte, version uint64) bool {
 		binary.BigEndian.Uint64(value[1:]) == version
 }
 
-// header returns what stands before the sealed part in a stored value, with room for more.
-func (r Record) header(part Part, more int) []byte {
-	b := make([]byte, 0, headerSize+len(r.Site)+detailsSize+len(r.Details)+more)
+// headerRoom is how long what stands before a sealed part is at most.
+func (r Record) headerRoom() int { return headerSize + len(r.Site) + detailsSize + len(r.Details) }
+
+// appendHeader appends what stands before the sealed part in a stored value.
+func (r Record) appendHeader(b []byte, part Part) []byte {
 	b = append(b, cmp.Or(r.Format, RecordFormat))
 	b = AppendVersion(b, r.Version)
 	b = append(b, r.ID[:idCheckSize]...)
@@ -97,7 +99,7 @@ func (r Record) Encode(part Part) []byte {
 	if part == PartTokens {
 		sealed = r.Tokens
 	}
-	return append(r.header(part, len(sealed)), sealed...)
+	return append(r.appendHeader(make([]byte, 0, r.headerRoom()+len(sealed)), part), sealed...)
 }
 
 // DecodeRecord reads a record from its stored values: identity, and tokens unless nil. It checks
@@ -162,6 +164,6 @@ func decodeValue(id ID, value []byte) (Record, []byte, error) {
 // associated is what the seal of a part covers besides its contents: which part it is, the whole
 // ID and what stands before it.
 func (r Record) associated(part Part) []byte {
-	b := append([]byte{byte(part)}, r.ID[:]...)
-	return append(b, r.header(part, 0)...)
+	b := append(make([]byte, 0, 1+len(r.ID)+r.headerRoom()), byte(part))
+	return r.appendHeader(append(b, r.ID[:]...), part)
 }

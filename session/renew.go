@@ -86,12 +86,8 @@ func (r *Renewer) reviseDue(s Session) bool {
 	if r.Interval <= 0 || r.expired(s) {
 		return false
 	}
-	asked := s.ClaimsAsked
-	if asked.IsZero() {
-		asked = s.Created
-	}
 	spread := time.Duration(float64(r.Interval) / 10 * float64(s.ID[0]) / 256)
-	return !now.Before(asked.Add(r.Interval + spread))
+	return !now.Before(s.ClaimsAsked.Add(r.Interval + spread))
 }
 
 // expired reports whether the access token's life is over; while it is not, nobody waits for anything.

@@ -36,8 +36,7 @@ type Session struct {
 	// Refreshable says that there is a refresh token.
 	Refreshable bool
 
-	// ClaimsAsked is when the provider was last asked for the claims, in the store's time, whatever it answered; zero in records of a release that did not
-	// note it.
+	// ClaimsAsked is when the provider was last asked for the claims, in the store's time, whatever it answered.
 	ClaimsAsked time.Time
 	// Claims are the provider's claims about the user as JSON gives them: strings, bools, int64,
 	// float64, []any, map[string]any and nil.
