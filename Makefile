@@ -80,7 +80,7 @@ faults: build ## the fault catalogue on standalone Redis, Sentinel and Cluster, 
 	@go build -o bin/faults ./e2e/faults
 	@exec bin/faults -authsvc bin/authsvc $(FAULTS)
 
-scale: ## SESSIONS=1000000 in one Redis: are they counted right, and what do they cost; some minutes and 5 GB of memory
+scale: ## SESSIONS=1000000 in one Redis: are they counted right, and what do they cost; some minutes and 3 GB of memory
 	@$(INSTALL) redis-server
 	go test -v -timeout 38m -run '^TestScale$$' ./session/redisstore -args -sessions $(SESSIONS)
 

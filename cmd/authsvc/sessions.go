@@ -24,7 +24,7 @@ func newSessionsCommand(s *settings) *cobra.Command {
 		Long: `Looks at the sessions in the store of the configuration, and ends them, on every replica at once. No replica has to run.
 Where the configuration is not that of the replicas that run, a warning says so; revoke --user then refuses if it could miss sessions.
 
-What goes through all sessions (list without --user, show, revoke --all) needs the right +scan in Redis.
+What goes through all sessions (list without --user, revoke --all) needs the right +scan in Redis.
 
 Exit code 0: done. 1: it could not be done, or nobody can tell whether it was.`,
 		Example: `  authsvc sessions list --user 248289761001

@@ -26,6 +26,7 @@ type scale struct {
 	replicas []*Store
 	total    int
 	users    int // four of five sessions are a user's first, the fifth is somebody's second
+	details  []byte
 	identity []byte
 	tokens   []byte
 	ends     []atomic.Int64 // Unix ms by session; 0 when it was deleted
@@ -69,7 +70,7 @@ func (s *scale) create(store *Store, n int) error {
 		life = 2*time.Second + rand.N(6*time.Second)
 	}
 	now := store.Now()
-	r := session.Record{ID: s.id(n), Version: 1, Site: "main", Expires: now.Add(12 * time.Hour).Truncate(time.Millisecond), Identity: s.identity, Tokens: s.tokens, TTL: life}
+	r := session.Record{ID: s.id(n), Version: 1, Site: "main", Expires: now.Add(12 * time.Hour).Truncate(time.Millisecond), Details: s.details, Identity: s.identity, Tokens: s.tokens, TTL: life}
 	if err := store.Note(s.t.Context(), []session.IndexName{s.user(n)}, session.IndexEntry{ID: r.ID, Expires: r.Expires}); err != nil {
 		return err
 	}
@@ -180,9 +181,9 @@ func (s *scale) settle() {
 }
 
 // Counts are right for very many sessions that several replicas store, use, end and let expire. With -args -sessions 1000000 it takes some minutes
-// and 5 GB of memory.
+// and 3 GB of memory.
 func TestScale(t *testing.T) {
-	s := &scale{t: t, server: storetest.StartRedis(t), total: *scaleSessions, identity: make([]byte, 900), tokens: make([]byte, 2500)}
+	s := &scale{t: t, server: storetest.StartRedis(t), total: *scaleSessions, details: make([]byte, 110), identity: make([]byte, 270), tokens: make([]byte, 670)}
 	s.users, s.ends = s.total*4/5, make([]atomic.Int64, s.total)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
