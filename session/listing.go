@@ -145,7 +145,8 @@ func (m *Manager) look(ctx context.Context, p placed) (Listed, bool, error) {
 	}
 }
 
-// begun is when the session of an entry began. All of a site live equally long.
+// begun is when the session of an entry began. All of a site live equally long; while replicas with another absolute timeout are replaced it is as far off
+// as the two differ, which matters to entries of logins that have not stored their record at this moment.
 func (m *Manager) begun(e IndexEntry) time.Time { return e.Expires.Add(-m.AbsoluteTimeout) }
 
 // settled reports whether an entry that has no record is one of a session that is gone, and not of one whose login is about to store it: a
