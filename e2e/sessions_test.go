@@ -147,7 +147,7 @@ func (s *stack) counted(sessions, users int) error {
 	return nil
 }
 
-// TestSessionsRights: the commands about one user need no more rights than the service; those about all say which one is missing.
+// TestSessionsRights: the commands about one user or session need no more rights than the service; those about all say which one is missing.
 func TestSessionsRights(t *testing.T) {
 	s := newStack(t, options{})
 	alice := s.visitor("alice")
@@ -162,14 +162,17 @@ func TestSessionsRights(t *testing.T) {
 		t.Errorf("list --user: %s", got.stdout)
 	}
 	id := s.list("--user alice")[0].ID
-	for _, args := range []string{"list", "show " + id, "revoke --all"} {
+	if got := s.sessions("show "+id, 0, store); !strings.Contains(got.stdout, "alice") {
+		t.Errorf("show: %s", got.stdout)
+	}
+	for _, args := range []string{"list", "revoke --all"} {
 		if got := s.sessions(args, 1, store); !strings.Contains(got.stderr, "+scan") {
 			t.Errorf("%s: %s", args, got.stderr)
 		}
 	}
 	check(t, s.signedInAs("alice", alice.cookie(sessionCookie)))
 	store = narrow("+scan")
-	for _, args := range []string{"list", "show " + id, "revoke " + id, "revoke --all"} {
+	for _, args := range []string{"list", "revoke " + id, "revoke --all"} {
 		s.sessions(args, 0, store)
 	}
 	check(t, s.refused(alice.cookie(sessionCookie)))
