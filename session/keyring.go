@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"sync"
 )
 
 // MasterKeySize is the length of a master key in bytes.
@@ -40,9 +41,9 @@ type keyName [keyNameSize]byte
 
 type masterKey struct {
 	name keyName
-	mac  []byte // signs tokens
-	seal []byte // parent of every sealing key
-	hash []byte // names what the store keeps under a name that a dump must not tell
+	macs sync.Pool // of *keyedMAC, which sign tokens
+	seal []byte    // parent of every sealing key
+	hash []byte    // names what the store keeps under a name that a dump must not tell
 }
 
 // NewKeyring makes a ring of master keys of MasterKeySize bytes each, the signing key first. There
@@ -56,8 +57,9 @@ func NewKeyring(secrets [][]byte) (*Keyring, error) {
 		if len(secret) != MasterKeySize {
 			return nil, fmt.Errorf("session: key %d has %d bytes, not %d", i+1, len(secret), MasterKeySize)
 		}
+		mac := derive(secret, nil, "authsvc token mac", sha256.Size)
 		key := &masterKey{
-			mac:  derive(secret, nil, "authsvc token mac", sha256.Size),
+			macs: sync.Pool{New: func() any { return &keyedMAC{mac: hmac.New(sha256.New, mac)} }},
 			seal: derive(secret, nil, "authsvc seal", sha256.Size),
 			hash: derive(secret, nil, "authsvc names", sha256.Size),
 		}
@@ -168,16 +170,27 @@ func associate(name keyName, associated []byte) []byte {
 	return append(append(make([]byte, 0, keyNameSize+len(associated)), name[:]...), associated...)
 }
 
+// keyedMAC is a MAC that has been keyed, with room for what goes through it. Every verdict needs one, so each is used again: it costs no
+// memory, and its key is not expanded anew.
+type keyedMAC struct {
+	mac     hash.Hash
+	message [maxTokenText]byte
+	sum     [sha256.Size]byte
+}
+
 // tokenMAC authenticates a token. Every part is preceded by its length, so that no two
 // different inputs are one message.
-func (key *masterKey) tokenMAC(purpose Purpose, site string, signed []byte) []byte {
-	mac := hmac.New(sha256.New, key.mac)
-	for _, part := range []string{string(purpose), site} {
-		writeLength(mac, len(part))
-		mac.Write([]byte(part))
+func (key *masterKey) tokenMAC(purpose Purpose, site string, signed []byte) [tokenMACSize]byte {
+	m := key.macs.Get().(*keyedMAC)
+	defer key.macs.Put(m)
+	message := m.message[:0]
+	for _, part := range [...]string{string(purpose), site} {
+		message = binary.BigEndian.AppendUint32(message, uint32(len(part)))
+		message = append(message, part...)
 	}
-	mac.Write(signed)
-	return mac.Sum(nil)[:tokenMACSize]
+	m.mac.Reset()
+	m.mac.Write(append(message, signed...))
+	return [tokenMACSize]byte(m.mac.Sum(m.sum[:0]))
 }
 
 func writeLength(h hash.Hash, n int) {

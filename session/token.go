@@ -50,7 +50,7 @@ var tokenEncoding = base64.RawURLEncoding.Strict()
 // refuse a forgery without asking the store. It holds no personal data. It prints redacted; only
 // Reveal gives the text. The zero Token is no token.
 type Token struct {
-	raw string // the decoded bytes; a string, so that Tokens compare and cannot be changed
+	raw [tokenSize]byte // an array, so that Tokens compare, cannot be changed, and cost a verdict no memory
 }
 
 // ID names a session record: the SHA-256 of the token. It is safe to show and to log; the token
@@ -85,7 +85,7 @@ func (k *Keyring) NewToken(purpose Purpose, site string) Token {
 // DeriveToken returns the token of another purpose that belongs to a token of this ring: always the same one, whichever replica
 // derives it, and only who knows both the token and the master key can.
 func (k *Keyring) DeriveToken(purpose Purpose, site string, from Token) Token {
-	key := k.find(keyName([]byte(from.raw[1:tokenEnvelope])))
+	key := k.find(from.keyName())
 	if key == nil {
 		key = k.signer // the ring has changed since the token was parsed
 	}
@@ -97,8 +97,8 @@ func (key *masterKey) token(purpose Purpose, site string, secret []byte) Token {
 	raw = append(raw, tokenFormat)
 	raw = append(raw, key.name[:]...)
 	raw = append(raw, secret...)
-	raw = append(raw, key.tokenMAC(purpose, site, raw)...)
-	return Token{raw: string(raw)}
+	mac := key.tokenMAC(purpose, site, raw)
+	return Token{raw: [tokenSize]byte(append(raw, mac[:]...))}
 }
 
 // ParseToken reads the text of a token that was issued for the purpose and site, under any key of
@@ -108,7 +108,9 @@ func (k *Keyring) ParseToken(purpose Purpose, site, text string) (Token, error) 
 	if len(text) > maxTokenText {
 		return Token{}, ErrTokenInvalid
 	}
-	raw, err := tokenEncoding.DecodeString(text)
+	var encoded, decoded [maxTokenText]byte // on the stack: every verdict reads a token
+	n, err := tokenEncoding.Decode(decoded[:], encoded[:copy(encoded[:], text)])
+	raw := decoded[:n]
 	if err != nil || len(raw) < tokenEnvelope || raw[0] == 0 || strings.ContainsAny(text, "\r\n") { // the decoder passes over line ends
 		return Token{}, ErrTokenInvalid
 	}
@@ -117,7 +119,7 @@ func (k *Keyring) ParseToken(purpose Purpose, site, text string) (Token, error) 
 		return Token{}, ErrTokenInvalid
 	}
 	signed, mac := raw[:len(raw)-tokenMACSize], raw[len(raw)-tokenMACSize:]
-	if !hmac.Equal(mac, key.tokenMAC(purpose, site, signed)) {
+	if want := key.tokenMAC(purpose, site, signed); !hmac.Equal(mac, want[:]) {
 		return Token{}, ErrTokenInvalid
 	}
 	if raw[0] > tokenFormat {
@@ -126,26 +128,39 @@ func (k *Keyring) ParseToken(purpose Purpose, site, text string) (Token, error) 
 	if len(raw) != tokenSize {
 		return Token{}, ErrTokenInvalid
 	}
-	return Token{raw: string(raw)}, nil
+	return Token{raw: [tokenSize]byte(raw)}, nil
 }
 
 // Signed reports whether the ring's signing key has signed the token. One that another key has signed is as genuine, but that key may be on its
 // way out, and other replicas may be without it already.
 func (k *Keyring) Signed(t Token) bool {
-	return len(t.raw) >= tokenEnvelope && keyName([]byte(t.raw[1:])) == k.signer.name
+	return !t.IsZero() && t.keyName() == k.signer.name
 }
 
+// keyName names the key that has signed the token.
+func (t Token) keyName() keyName { return keyName(t.raw[1:]) }
+
 // ID returns the name of the record that the token opens.
-func (t Token) ID() ID { return sha256.Sum256([]byte(t.raw)) }
+func (t Token) ID() ID { return sha256.Sum256(t.raw[:]) }
 
 // IsZero reports whether t is no token.
-func (t Token) IsZero() bool { return t.raw == "" }
+func (t Token) IsZero() bool { return t == Token{} }
 
 // Reveal returns the text of the token, for a Set-Cookie header and nothing else.
-func (t Token) Reveal() string { return tokenEncoding.EncodeToString([]byte(t.raw)) }
+func (t Token) Reveal() string {
+	if t.IsZero() {
+		return ""
+	}
+	return tokenEncoding.EncodeToString(t.raw[:])
+}
 
 // Secret returns the token's bytes, to derive keys from.
-func (t Token) Secret() []byte { return []byte(t.raw) }
+func (t Token) Secret() []byte {
+	if t.IsZero() {
+		return nil
+	}
+	return t.raw[:]
+}
 
 // Format prints "[redacted]" for every verb, so that no log and no error can carry a token.
 func (t Token) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }

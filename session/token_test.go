@@ -109,7 +109,7 @@ func later(k *Keyring, format byte, size int, genuine bool) string {
 	if !genuine {
 		mac[0]++
 	}
-	return base64.RawURLEncoding.EncodeToString(append(raw, mac...))
+	return base64.RawURLEncoding.EncodeToString(append(raw, mac[:]...))
 }
 
 func TestTokenOfALaterRelease(t *testing.T) {
