@@ -13,19 +13,22 @@ const retryDelay = 2 * time.Second
 
 var retryAfter = strconv.Itoa(int(retryDelay / time.Second))
 
+// Values of headers that all answers share, and nobody changes.
+var noContent, noStore, soon = []string{"0"}, []string{"no-store"}, []string{retryAfter}
+
 // answer writes a verdict for the gateways of a dialect. Exactly 200, 401, 403 and 503, with no cookie and no body: a gateway that does not
 // read the body of a check would have to close the connection, so the length is always told as 0. Only where the browser
 // gets the answer as it is, a page load, which no request with a bearer token is, gets what a person can use instead: a 401 is a redirect to the login, and 403 and 503
 // have a page.
-func (s *Service) answer(w http.ResponseWriter, r *http.Request, d dialect, site *site, v decision, a asked) {
+func (s *Service) answer(w http.ResponseWriter, r *http.Request, info requestInfo, d dialect, site *site, v decision, a asked) {
 	if v.Outcome != Allow && d.verbatim && !v.bearer && isPageLoad(r.Header, a.Method) {
-		s.answerPerson(w, r, site, v, a)
+		s.answerPerson(w, info.with(r), site, v, a)
 		return
 	}
 	h := w.Header()
-	h["Content-Length"] = []string{"0"}
+	h["Content-Length"] = noContent
 	if v.Outcome != Allow {
-		h["Cache-Control"] = []string{"no-store"}
+		h["Cache-Control"] = noStore
 	}
 	switch v.Outcome {
 	case Allow:
@@ -42,7 +45,7 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, d dialect, site
 	case Deny:
 		w.WriteHeader(http.StatusForbidden)
 	default:
-		h["Retry-After"] = []string{retryAfter}
+		h["Retry-After"] = soon
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 }

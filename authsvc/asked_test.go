@@ -155,7 +155,7 @@ func TestAskedOfAuth(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/auth", nil)
 		r.Header.Set("X-Original-Url", "https://app.example.com/a")
 		r.Header["X-Original-Method"] = []string{test.method}
-		a, err := askedOfAuth(r, nil)
+		a, err := askedOfAuth(r, requestInfo{}, nil)
 		if (err == nil) != test.good || err != nil && !errors.Is(err, errRequestUnknown) {
 			t.Errorf("%q: %v", test.method, err)
 		}
@@ -165,7 +165,7 @@ func TestAskedOfAuth(t *testing.T) {
 	}
 	r := httptest.NewRequest(http.MethodGet, "/auth", nil)
 	for _, missing := range []string{"X-Original-URL", "X-Forwarded-Proto", "X-Original-Method"} {
-		_, err := askedOfAuth(r, nil)
+		_, err := askedOfAuth(r, requestInfo{}, nil)
 		if err == nil || !strings.Contains(err.Error(), missing) {
 			t.Errorf("%v does not name %s", err, missing)
 		}

@@ -39,7 +39,6 @@ type asserter struct {
 	signer jose.Signer
 	public []byte // the key set, as /jwks.json has it (RFC 7517)
 	kept   *keptAssertions
-	now    func() time.Time
 }
 
 // assertionKeys names the keys that sign assertions among all that are derived from the ring.
@@ -47,8 +46,8 @@ const assertionKeys = "assertion ES256"
 
 // newAsserter derives the keys of a site's assertions from the ring, one from each, so that replicas have the same ones without another secret, and no two sites
 // have. The one of the signing key signs.
-func newAsserter(site, issuer string, keyring *session.Keyring, kept *keptAssertions, now func() time.Time) (*asserter, error) {
-	a := &asserter{issuer: issuer, kept: kept, now: now}
+func newAsserter(site, issuer string, keyring *session.Keyring, kept *keptAssertions) (*asserter, error) {
+	a := &asserter{issuer: issuer, kept: kept}
 	set := jose.JSONWebKeySet{}
 	for i, seed := range keyring.Subkeys(assertionKeys+" "+site, assertionSeed) {
 		private, err := assertionKey(seed)
@@ -119,13 +118,13 @@ func newKeptAssertions(bytes uint64) *keptAssertions {
 	})
 }
 
-// assert returns an assertion for the origin; "" when the session has just ended, or when it would be longer than there is place for.
-func (a *asserter) assert(s *session.Session, id *identity, audience string) (string, error) {
-	kind, now := assertionKind{s.ID, s.Version, audience}, a.now()
+// assert returns an assertion for the origin; one without a text when the session has just ended.
+func (a *asserter) assert(s *session.Session, id *identity, audience string, now time.Time) (assertion, error) {
+	kind := assertionKind{s.ID, s.Version, audience}
 	recorded := s.ID != session.ID{} // who has no record has no name either under which to keep it
 	if recorded {
 		if kept, ok := a.kept.GetIfPresent(kind); ok && now.Before(kept.until) {
-			return kept.text, nil
+			return kept, nil
 		}
 	}
 	issued, ends := now.Truncate(time.Second), now.Add(assertedLife)
@@ -136,23 +135,24 @@ func (a *asserter) assert(s *session.Session, id *identity, audience string) (st
 	}
 	ends = ends.Truncate(time.Second)
 	if !now.Before(ends) {
-		return "", nil
+		return assertion{until: now}, nil
 	}
 	payload := fmt.Appendf(nil, `{"iss":%s,"sub":%s,"aud":%s,"iat":%d,"exp":%d`,
 		asciiJSON(a.issuer), asciiJSON(s.Subject), asciiJSON(audience), issued.Unix(), ends.Unix())
 	payload = append(append(payload, id.claims...), '}')
 	signed, err := a.signer.Sign(payload)
 	if err != nil {
-		return "", fmt.Errorf("sign an assertion: %w", err)
+		return assertion{}, fmt.Errorf("sign an assertion: %w", err)
 	}
 	text, err := signed.CompactSerialize()
 	if err != nil {
-		return "", fmt.Errorf("sign an assertion: %w", err)
+		return assertion{}, fmt.Errorf("sign an assertion: %w", err)
 	}
+	made := assertion{text, now.Add(ends.Sub(now) / 2)}
 	if recorded {
-		a.kept.Set(kind, assertion{text, now.Add(ends.Sub(now) / 2)})
+		a.kept.Set(kind, made)
 	}
-	return text, nil
+	return made, nil
 }
 
 // jwks publishes the keys of assertions, those of the whole ring: each may have signed one that is still good, or will.

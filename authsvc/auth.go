@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"authsvc/session"
 )
 
@@ -13,58 +15,83 @@ import (
 // comes within 150 ms whatever the store does: Envoy gives a check 200 ms.
 const verdictTime = 135 * time.Millisecond
 
-// check is the endpoint at which the gateways of one dialect ask about every request.
-func (s *Service) check(d dialect) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		q := d.question(r, s.sites.Load())
-		verdict := s.verdict(r, q.site, q)
-		s.answer(w, r, d, q.site, verdict, q.asked)
+// budget is the time that all store operations of one verdict have together. Its context, with a timer, is made for the first of them: most verdicts need
+// none.
+type budget struct {
+	parent context.Context
+	ends   time.Time
 
-		s.metrics.decisions.WithLabelValues(verdict.Outcome.String(), verdict.Reason).Inc()
-		s.metrics.decisionSeconds.WithLabelValues(verdict.Outcome.String()).Observe(time.Since(start).Seconds())
-		s.logDecision(r, verdict, q.unknown)
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// newBudget is one that begins now.
+func newBudget(parent context.Context) *budget {
+	return &budget{parent: parent, ends: time.Now().Add(verdictTime)}
+}
+
+// context ends with the budget.
+func (b *budget) context() context.Context {
+	if b.ctx == nil {
+		b.ctx, b.cancel = context.WithDeadline(b.parent, b.ends)
+	}
+	return b.ctx
+}
+
+// release frees what the context holds; nothing may use it any more.
+func (b *budget) release() {
+	if b.cancel != nil {
+		b.cancel()
+	}
+}
+
+// check is the endpoint at which the gateways of one dialect ask about every request.
+func (s *Service) check(d dialect) func(http.ResponseWriter, *http.Request, requestInfo) {
+	return func(w http.ResponseWriter, r *http.Request, info requestInfo) {
+		start := time.Now()
+		q := d.question(r, info, s.sites.Load())
+		verdict := s.verdict(r, info, q, start)
+		s.answer(w, r, info, d, q.site, verdict, q.asked)
+
+		s.metrics.decisions.count(verdict.Outcome, verdict.Reason, time.Since(start))
+		s.logDecision(info, verdict, q.unknown)
 	}
 }
 
 var errUntrustedPeer = errors.New("the asked request is unknown: the peer is not in trusted_proxies")
 
 // verdict says whether the request's browser may pass. It knows no gateway.
-func (s *Service) verdict(r *http.Request, site *site, q question) decision {
+func (s *Service) verdict(r *http.Request, info requestInfo, q question, start time.Time) decision {
+	site, within := q.site, budget{parent: r.Context(), ends: start.Add(verdictTime)}
+	defer within.release()
 	if q.nowhere {
-		return s.refuseNowhere(r, site)
+		return s.refuseNowhere(r, &within, site)
 	}
 	m, n := site.rules.match(q.asked, q.unknown == nil), parseNarrowing(q.query)
-	s.logMatch(r, m)
+	s.logMatch(info, m)
 	if m.isPublic() {
 		if d := decide(m, nil, n, s.store.Now()); d.Outcome == Allow {
 			return site.withoutIdentity(d) // whoever it is: neither cookie nor store are asked
 		}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
-	defer cancel()
-	d, tokens := s.identify(ctx, site, r)
+	d, tokens := s.identify(&within, site, r)
 	stale, bearer := d.stale, d.bearer
 	if d.Outcome == Allow && !stale && !bearer { // the store would not answer, or has nothing of theirs
-		switch err := site.sessions.Touch(ctx, *d.Session); {
-		case errors.Is(err, session.ErrNotFound):
-			d, tokens = decision{Outcome: Login, Reason: "session_not_found", Err: err}, session.Tokens{}
-		case err != nil:
-			s.metrics.touchFailures.Inc() // the session is as valid as before
-		}
-		if d.Outcome == Allow {
-			d, tokens = s.renew(r.Context(), site, d, tokens, q.refreshWait)
-		}
+		d, tokens = s.lookAfter(r.Context(), &within, site, d, tokens, q.refreshWait)
+	}
+	now := d.now
+	if now.IsZero() {
+		now = s.store.Now()
 	}
 	known := d.known
 	switch d.Outcome {
 	case Allow:
-		d = decide(m, d.Session, n, s.store.Now())
+		d = m.decide(viewer{session: d.Session, known: known, now: now}, n)
 		d.bearer = bearer
 	case Login:
 		// Where everyone may pass that is no reason to refuse. A store that does not answer is: nobody can tell whether they are signed in, and an
 		// application would take them for signed out.
-		if everyone := decide(m, nil, n, s.store.Now()); everyone.Outcome == Allow {
+		if everyone := decide(m, nil, n, now); everyone.Outcome == Allow {
 			return site.withoutIdentity(everyone)
 		}
 	}
@@ -80,7 +107,7 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 	if known == nil {
 		known = site.identityOf(d.Session, tokens)
 	}
-	if d.Identity, d.Err = s.tell(site, d.Session, known, q.asked); d.Err != nil {
+	if d.Identity, d.Err = s.tell(site, d.Session, known, q.asked, now); d.Err != nil {
 		return decision{Outcome: Unavailable, Reason: "assertion", Err: d.Err}
 	}
 	return d
@@ -88,16 +115,14 @@ func (s *Service) verdict(r *http.Request, site *site, q question) decision {
 
 // withoutIdentity gives every identity header the empty value, so that a copy that the client forged is overwritten.
 func (site *site) withoutIdentity(d decision) decision {
-	d.Identity = make([]string, len(site.identities.headers))
+	d.Identity = site.identities.nobody
 	return d
 }
 
 // refuseNowhere is the verdict where nobody can tell which site is asked for: whoever is signed in at the main one may not pass, and whoever is not
 // may sign in there.
-func (s *Service) refuseNowhere(r *http.Request, main *site) decision {
-	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
-	defer cancel()
-	d, _ := s.identify(ctx, main, r)
+func (s *Service) refuseNowhere(r *http.Request, within *budget, main *site) decision {
+	d, _ := s.identify(within, main, r)
 	if d.Outcome == Allow {
 		return decision{Outcome: Deny, Reason: "request_unknown", Session: d.Session}
 	}
@@ -106,12 +131,12 @@ func (s *Service) refuseNowhere(r *http.Request, main *site) decision {
 
 // identify is the one place where a credential becomes a session: Allow when there is a live one, else why not. A cookie is judged first, and
 // only one that stands for nobody leaves the matter to a bearer token.
-func (s *Service) identify(ctx context.Context, site *site, r *http.Request) (decision, session.Tokens) {
-	d, tokens := s.identifyBrowser(ctx, site, r)
-	if d.Outcome != Login || d.Reason == reasonDoubled {
+func (s *Service) identify(within *budget, site *site, r *http.Request) (decision, session.Tokens) {
+	d, tokens := s.identifyBrowser(within, site, r)
+	if d.Outcome != Login || d.Reason == reasonDoubled || site.bearers == nil {
 		return d, tokens
 	}
-	if byBearer, tokens, has := site.bearers.identify(ctx, r.Header); has {
+	if byBearer, tokens, has := site.bearers.identify(within.context(), r.Header); has {
 		return byBearer, tokens
 	}
 	return d, tokens
@@ -121,41 +146,66 @@ func (s *Service) identify(ctx context.Context, site *site, r *http.Request) (de
 const reasonDoubled = "cookie_doubled"
 
 // identifyBrowser is identify for what only a browser does: signing in, and looking after its sessions.
-func (s *Service) identifyBrowser(ctx context.Context, site *site, r *http.Request) (decision, session.Tokens) {
+func (s *Service) identifyBrowser(within *budget, site *site, r *http.Request) (decision, session.Tokens) {
 	token, err := site.sessionCookie.read(site.keyring, site.name, r)
-	switch {
-	case errors.Is(err, errNoCookie):
-		return decision{Outcome: Login, Reason: "no_cookie"}, session.Tokens{}
-	case errors.Is(err, errCookieDoubled):
-		return decision{Outcome: Login, Reason: reasonDoubled}, session.Tokens{}
-	case errors.Is(err, session.ErrLaterFormat):
-		return decision{Outcome: Unavailable, Reason: "later_format", Err: err}, session.Tokens{}
-	case err != nil:
-		return decision{Outcome: Login, Reason: "cookie_invalid"}, session.Tokens{}
+	if err != nil {
+		return withoutToken(err), session.Tokens{}
 	}
-	recalled, err := site.sessions.Recall(ctx, token, len(site.identities.tokens) > 0)
-	tokens := recalled.Tokens
-	switch {
-	case errors.Is(err, session.ErrNotFound):
-		return decision{Outcome: Login, Reason: "session_not_found"}, tokens
-	case errors.Is(err, session.ErrCorrupt):
-		return decision{Outcome: Login, Reason: "session_unreadable", Err: err}, tokens
-	case errors.Is(err, session.ErrLaterFormat):
-		return decision{Outcome: Unavailable, Reason: "later_format", Err: err}, tokens
-	case err != nil:
-		return decision{Outcome: Unavailable, Reason: "store", Err: err}, tokens
+	withTokens := len(site.identities.tokens) > 0
+	recalled, remembered := site.sessions.Remembered(token, withTokens)
+	if !remembered {
+		if recalled, err = site.sessions.Recall(within.context(), token, withTokens); err != nil {
+			return withoutSession(err), session.Tokens{}
+		}
 	}
 	if site.providerOf(recalled.Session.Issuer) == nil { // nobody vouches for it any more; another replica may know better, so the record stays
 		return decision{Outcome: Login, Reason: "session_provider"}, session.Tokens{}
 	}
 	known, _ := recalled.Derived.(*identity)
-	return decision{Outcome: Allow, Reason: "session", Session: &recalled.Session, token: token, stale: recalled.Stale, known: known}, tokens
+	return decision{
+		Outcome: Allow, Reason: "session", Session: recalled.Session, token: token, stale: recalled.Stale, known: known, now: recalled.Now,
+	}, recalled.Tokens
 }
 
-// renew has the session's tokens renewed when they are due, and waits for it only when they have expired. The provider's trouble
-// changes no verdict: the session's claims count until its own end. Only a session that the provider has ended is over.
-func (s *Service) renew(ctx context.Context, site *site, d decision, tokens session.Tokens, wait time.Duration) (decision, session.Tokens) {
-	if !site.renewer.Pending(*d.Session) {
+// withoutToken is the decision about a request of whose cookies none is a token, for this reason.
+func withoutToken(err error) decision {
+	switch {
+	case errors.Is(err, errNoCookie):
+		return decision{Outcome: Login, Reason: "no_cookie"}
+	case errors.Is(err, errCookieDoubled):
+		return decision{Outcome: Login, Reason: reasonDoubled}
+	case errors.Is(err, session.ErrLaterFormat):
+		return decision{Outcome: Unavailable, Reason: "later_format", Err: err}
+	}
+	return decision{Outcome: Login, Reason: "cookie_invalid"}
+}
+
+// withoutSession is the decision about a token that opened no session, for this reason.
+func withoutSession(err error) decision {
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return decision{Outcome: Login, Reason: "session_not_found"}
+	case errors.Is(err, session.ErrCorrupt):
+		return decision{Outcome: Login, Reason: "session_unreadable", Err: err}
+	case errors.Is(err, session.ErrLaterFormat):
+		return decision{Outcome: Unavailable, Reason: "later_format", Err: err}
+	}
+	return decision{Outcome: Unavailable, Reason: "store", Err: err}
+}
+
+// lookAfter notes that a session is used, and has its tokens renewed when they are due, which it waits for only when they have expired. The provider's trouble
+// changes no verdict: the session's claims count until its own end. Only a session that the provider has ended is over, or one that has just been found gone.
+func (s *Service) lookAfter(ctx context.Context, within *budget, site *site, d decision, tokens session.Tokens, wait time.Duration) (decision, session.Tokens) {
+	if site.sessions.TouchDue(d.Session, d.now) {
+		switch err := site.sessions.Touch(within.context(), *d.Session); {
+		case errors.Is(err, session.ErrNotFound):
+			return decision{Outcome: Login, Reason: "session_not_found", Err: err}, session.Tokens{}
+		case err != nil:
+			s.metrics.touchFailures.Inc() // the session is as valid as before
+		}
+		d.now = s.store.Now()
+	}
+	if !site.renewer.Pending(d.Session, d.now) {
 		return d, tokens
 	}
 	renewed, tokens, err := site.renewer.Renew(ctx, d.token, *d.Session, tokens, wait)
@@ -165,23 +215,24 @@ func (s *Service) renew(ctx context.Context, site *site, d decision, tokens sess
 	if renewed.Version != d.Session.Version {
 		d.known = nil // that was of the former
 	}
-	d.Session = &renewed
+	d.Session, d.now = &renewed, s.store.Now()
 	return d, tokens
 }
 
 // logDecision writes one line for every verdict, at debug alone for a plain allow. It names nobody: who it was can
 // be found by the request's name in the application's own log.
-func (s *Service) logDecision(r *http.Request, d decision, unknown error) {
-	event := s.log.Info()
+func (s *Service) logDecision(info requestInfo, d decision, unknown error) {
+	level := zerolog.InfoLevel
 	switch d.Outcome {
 	case Allow:
-		if event = s.log.Debug(); !event.Enabled() {
-			return
-		}
+		level = zerolog.DebugLevel
 	case Unavailable:
-		event = s.log.Error()
+		level = zerolog.ErrorLevel
 	}
-	info := infoOf(r)
+	event := s.log.WithLevel(level)
+	if !event.Enabled() {
+		return
+	}
 	event.Err(d.Err).Str("request_id", info.id).Str("endpoint", info.endpoint).Stringer("outcome", d.Outcome).Str("reason", d.Reason)
 	if d.Rule != "" {
 		event.Str("rule", d.Rule)
@@ -193,12 +244,12 @@ func (s *Service) logDecision(r *http.Request, d decision, unknown error) {
 }
 
 // logMatch tells, at debug, which rule speaks for a request and by which key each rule before it does not. It tells nothing of who asks.
-func (s *Service) logMatch(r *http.Request, m match) {
+func (s *Service) logMatch(info requestInfo, m match) {
 	event := s.log.Debug()
 	if !event.Enabled() {
 		return
 	}
-	event.Str("request_id", infoOf(r).id)
+	event.Str("request_id", info.id)
 	if m.rule != nil {
 		event.Str("rule", m.rule.name)
 	} else {

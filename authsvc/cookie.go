@@ -32,7 +32,8 @@ var (
 // read returns the token of the cookie with this name that is genuine. Two different genuine ones are as good as none, since one
 // of them may have been planted, and nobody can tell which: errCookieDoubled. Other errors: as readAll.
 func (c cookie) read(keyring *session.Keyring, site string, r *http.Request) (session.Token, error) {
-	tokens, err := c.readAll(keyring, site, r)
+	var room [2]session.Token // on the stack
+	tokens, err := c.appendAll(room[:0], keyring, site, r)
 	if err != nil {
 		return session.Token{}, err
 	}
@@ -46,10 +47,14 @@ func (c cookie) read(keyring *session.Keyring, site string, r *http.Request) (se
 // service under the same domain may use the name. Errors: errNoCookie, session.ErrTokenInvalid, and session.ErrLaterFormat, which
 // means "cannot tell".
 func (c cookie) readAll(keyring *session.Keyring, site string, r *http.Request) ([]session.Token, error) {
-	var tokens []session.Token
+	return c.appendAll(nil, keyring, site, r)
+}
+
+// appendAll is readAll into tokens, which are none yet.
+func (c cookie) appendAll(tokens []session.Token, keyring *session.Keyring, site string, r *http.Request) ([]session.Token, error) {
 	err := errNoCookie
-	for _, candidate := range r.CookiesNamed(c.name) {
-		token, parseErr := keyring.ParseToken(c.purpose, site, candidate.Value)
+	for candidates := cookiesNamed(r.Header, c.name); candidates.next(); {
+		token, parseErr := keyring.ParseToken(c.purpose, site, candidates.value)
 		switch {
 		case errors.Is(parseErr, session.ErrLaterFormat):
 			return nil, parseErr

@@ -49,6 +49,7 @@ type decision struct {
 	refusal *bearerRefusal   // why that token does not pass; nil when it does
 	Err     error            // why, for the operator; nil for a plain verdict
 	known   *identity        // as its headers tell it; nil where that is to be made yet
+	now     time.Time        // in the store's time, when the session was live; zero where none was found
 	Rule    string           // the name of the rule that decided; empty where none did
 	demand  demand           // what the login has to meet, with reasonStepUp
 	// Identity are the values of the site's identity headers, when the outcome is Allow.
@@ -123,20 +124,39 @@ type viewer struct {
 	groupsClaim []string
 	now         time.Time
 
+	known *identity // that remembers for other verdicts; may be nil
+
 	groupList []string
 	hasGroups bool
 }
 
 func (v *viewer) groups() []string {
-	if !v.hasGroups {
-		v.groupList, v.hasGroups = groups(v.session, v.groupsClaim), true
+	if v.hasGroups {
+		return v.groupList
 	}
-	return v.groupList
+	if v.known != nil {
+		if list := v.known.groups.Load(); list != nil {
+			return *list
+		}
+	}
+	list := groups(v.session, v.groupsClaim)
+	v.groupList, v.hasGroups = list, true
+	if v.known != nil {
+		v.known.groups.Store(&list)
+	}
+	return list
 }
 
 // decide says whether a request may pass, by the rule that speaks for it and by what the query narrows. The session is nil for whoever is signed out, or
 // where nobody has looked. It is pure.
 func decide(m match, s *session.Session, n narrowing, now time.Time) decision {
+	return m.decide(viewer{session: s, now: now}, n)
+}
+
+// decide is decide for a session of which something may be known already.
+func (m *match) decide(v viewer, n narrowing) decision {
+	s, now := v.session, v.now
+	v.groupsClaim = m.set.groupsClaim
 	d := decision{Session: s}
 	if m.rule == nil {
 		return d.refuse(m.refused)
@@ -145,7 +165,6 @@ func decide(m match, s *session.Session, n narrowing, now time.Time) decision {
 	if n.refused != "" {
 		return d.refuse(n.refused)
 	}
-	v := viewer{session: s, groupsClaim: m.set.groupsClaim, now: now}
 	asks := m.rule.demand
 	if reason := m.rule.objects(&m.request, &v); reason != "" {
 		return d.refuse(reason)

@@ -12,7 +12,7 @@ import (
 // know who asked.
 type dialect struct {
 	// original reads what was asked. The peer is a trusted proxy: question has checked it.
-	original func(*http.Request, *sites) (asked, error)
+	original func(*http.Request, requestInfo, *sites) (asked, error)
 	// narrows says that the query is the gateway's and narrows the rules; else it is the visitor's and means nothing to us.
 	narrows bool
 	// verbatim says that the gateway passes a refusal on to the browser as it is: a person gets a login or a page.
@@ -48,13 +48,13 @@ type question struct {
 var errHostOfNoSite = errors.New("the asked host is of no site; add it to the hosts of one")
 
 // question reads a check.
-func (d dialect) question(r *http.Request, all *sites) question {
+func (d dialect) question(r *http.Request, info requestInfo, all *sites) question {
 	q := question{unknown: errUntrustedPeer, site: all.main}
 	if d.narrows {
 		q.query = r.URL.RawQuery
 	}
-	if infoOf(r).trusted {
-		q.asked, q.unknown = d.original(r, all)
+	if info.trusted {
+		q.asked, q.unknown = d.original(r, info, all)
 	}
 	if all.several() {
 		switch site := all.ofHost(q.asked.Host); {

@@ -481,7 +481,7 @@ func askOutcome(s *Service, d dialect, a asked, outcome Outcome) checked {
 	request := httptest.NewRequest(http.MethodGet, "/", nil)
 	request.Header.Set("Sec-Fetch-Mode", "navigate")
 	answer := httptest.NewRecorder()
-	s.answer(answer, request, d, s.sites.Load().main, decision{Outcome: outcome}, a)
+	s.answer(answer, request, requestInfo{}, d, s.sites.Load().main, decision{Outcome: outcome}, a)
 	return checked{answer.Code, answer.Header(), answer.Body.String()}
 }
 

@@ -44,7 +44,7 @@ func FuzzCookie(f *testing.F) {
 	for _, seed := range []string{
 		"", "authsvc=", "authsvc=junk", "authsvc=" + good.Reveal(), "authsvc=" + other.Reveal(), `authsvc="` + other.Reveal() + `"`, "authsvc=" + other.Reveal()[:50],
 		";;=;authsvc", "authsvc_login=" + good.Reveal(), "a=b; authsvc=%00\x00", "authsvc=" + ring.NewToken(session.PurposeLogin, mainSite).Reveal(), strings.Repeat("a=b;", 100),
-		"authsvc=%s%n", "authsvc=a\r\nFLUSHALL", "authsvc=a,b", "authsvc=x y", "authsvc_0=a; authsvc_99999999=b", "authsvc=" + good.Reveal() + "; authsvc=" + other.Reveal(),
+		"authsvc=%s%n", "authsvc=a\r\nFLUSHALL", "authsvc=a,b", "authsvc=x y", `authsvc="; authsvc=""; authsvc="a`, " authsvc = \ta ;\tauthsvc\v=b", strings.Repeat("a=b;", 2998), strings.Repeat(";", 1499), strings.Repeat(";", 1498), "authsvc_0=a; authsvc_99999999=b", "authsvc=" + good.Reveal() + "; authsvc=" + other.Reveal(),
 	} {
 		f.Add(seed)
 	}
@@ -53,6 +53,16 @@ func FuzzCookie(f *testing.F) {
 			r := httptest.NewRequest(http.MethodGet, "/", nil)
 			r.Header["Cookie"] = []string{header}
 			return c.read(ring, mainSite, r)
+		}
+		several := &http.Request{Header: http.Header{"Cookie": {header, "a=b", "authsvc=last; " + header}}}
+		found := cookiesNamed(several.Header, "authsvc")
+		for _, want := range several.CookiesNamed("authsvc") {
+			if !found.next() || found.value != want.Value {
+				t.Fatalf("%q: %q, and net/http reads %q", header, found.value, want.Value)
+			}
+		}
+		if found.next() {
+			t.Fatalf("%q: %q, which net/http does not read", header, found.value)
 		}
 		token, err := read(header)
 		switch {
@@ -151,7 +161,7 @@ func FuzzAsked(f *testing.F) {
 		}
 		comesFromWhereItIsTold(t, r, forwardedFor)
 		forwardAgrees(t, proto, host, uri, method)
-		a, err := askedOfAuth(r, nil)
+		a, err := askedOfAuth(r, requestInfo{}, nil)
 		if err != nil {
 			if !errors.Is(err, errRequestUnknown) {
 				t.Fatalf("%v", err)
@@ -213,7 +223,7 @@ func forwardAgrees(t *testing.T, proto, host, uri, method string) {
 	for name, value := range map[string]string{"X-Forwarded-Proto": proto, "X-Forwarded-Host": host, "X-Forwarded-Uri": uri, "X-Forwarded-Method": method} {
 		r.Header[name] = []string{value}
 	}
-	a, err := askedOfForward(r, nil)
+	a, err := askedOfForward(r, requestInfo{}, nil)
 	if err != nil && !errors.Is(err, errRequestUnknown) {
 		t.Fatal(err)
 	}
@@ -474,7 +484,7 @@ func FuzzIdentity(f *testing.F) {
 	withAssertion(config)
 	config.Headers["X-Name"] = Header{Claim: "name", Encoding: "base64url"}
 	config.Headers["X-Some"] = Header{Claim: "groups", Encoding: "percent", Most: 3}
-	asserter, err := newAsserter(mainSite, "https://app.example.com", fuzzKeyring(f), newKeptAssertions(1<<20), time.Now)
+	asserter, err := newAsserter(mainSite, "https://app.example.com", fuzzKeyring(f), newKeptAssertions(1<<20))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -521,7 +531,8 @@ func fitsBesideAssertion(t *testing.T, plan *identityPlan, asserter *asserter, s
 		}
 	}
 	if id.asserted {
-		text, err := asserter.assert(s, id, audience)
+		made, err := asserter.assert(s, id, audience, time.Now())
+		text := made.text
 		if err != nil || text == "" {
 			t.Fatal(err)
 		}

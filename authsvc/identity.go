@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"authsvc/session"
@@ -18,21 +19,22 @@ const maxIdentity = 3000
 type identityPlan struct {
 	headers     []identityHeader
 	groupsClaim []string
-	tokens      []int // positions of the headers that carry the access token
-	assertions  []int // and of those that carry the assertion
+	tokens      []int    // positions of the headers that carry the access token
+	assertions  []int    // and of those that carry the assertion
+	nobody      []string // the values for who is not signed in
 	issuer      string
 }
 
 func newIdentityPlan(c *Config) identityPlan {
 	headers := identityHeaders(c.Headers)
 	return identityPlan{
-		headers: headers, groupsClaim: c.OIDC.GroupsClaim, issuer: c.PublicURL,
+		headers: headers, groupsClaim: c.OIDC.GroupsClaim, issuer: c.PublicURL, nobody: make([]string, len(headers)),
 		tokens: positions(headers, accessTokenValue), assertions: positions(headers, assertionValue),
 	}
 }
 
 // identity is who is signed in, as the headers tell it. It is made once for each session that is loaded, and shared by its verdicts: only what has a life
-// of its own, the access token and the assertion, is put in by each. It must not be changed.
+// of its own, the access token and the assertion, is put in by each. Beside what it remembers of them it must not be changed.
 type identity struct {
 	values []string // by header, "" where there is none
 	// claims are the members that an assertion has besides those that every one has, as JSON behind a comma; asserted says that one fits.
@@ -42,6 +44,8 @@ type identity struct {
 	accessToken string
 	expires     time.Time
 	cut         omitted
+	last        atomic.Pointer[lastTold] // nil until something of a life of its own was put in
+	groups      atomic.Pointer[[]string] // as rules see them; nil until one asks
 }
 
 // omitted is what was left out of the headers of a session because it cannot stand there. Values that a filter leaves out are none.

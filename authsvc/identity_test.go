@@ -23,7 +23,7 @@ func planOf(headers map[string]Header) *identityPlan {
 func renderAt(now time.Time, headers map[string]Header, s *session.Session, t session.Tokens) (values []string, dropped int) {
 	site := &site{identities: *planOf(headers)}
 	id := site.identities.render(s, t)
-	values, err := (&Service{store: &faultyStore{Store: memstore.New(func() time.Time { return now })}}).tell(site, s, id, asked{})
+	values, err := (&Service{store: &faultyStore{Store: memstore.New(func() time.Time { return now })}}).tell(site, s, id, asked{}, now)
 	if err != nil {
 		panic(err)
 	}

@@ -10,8 +10,7 @@ import (
 
 // metrics are the service's own. No label ever has a value that comes from a request.
 type metrics struct {
-	decisions       *prometheus.CounterVec
-	decisionSeconds *prometheus.HistogramVec
+	decisions       *decisionMetrics
 	logins          *prometheus.CounterVec
 	refreshes       *prometheus.CounterVec
 	cacheHits       prometheus.Counter
@@ -34,13 +33,7 @@ func newMetrics(registry *prometheus.Registry) metrics {
 		Name: "authsvc_cache_total", Help: "Sessions by where they came from: hit, miss, or bypass while this replica may be missing changes.",
 	}, []string{"result"})
 	m := metrics{
-		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "authsvc_decisions_total", Help: "Verdicts by outcome and reason.",
-		}, []string{"outcome", "reason"}),
-		decisionSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "authsvc_decision_seconds", Help: "Time to a verdict.",
-			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .15, .25, 1, 2.5},
-		}, []string{"outcome"}),
+		decisions: newDecisionMetrics(registry),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "authsvc_logins_total", Help: "Login callbacks by result.",
 		}, []string{"result"}),
@@ -92,7 +85,7 @@ func newMetrics(registry *prometheus.Registry) metrics {
 	for _, result := range []string{logoutEnded, logoutNothing, logoutRefused, logoutUnavailable} {
 		m.backchannelLogouts.WithLabelValues(result)
 	}
-	registry.MustRegister(cache, m.decisions, m.decisionSeconds, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.revised, m.touchFailures, m.introspections, m.panics, m.loginsLimited, m.backchannelLogouts)
+	registry.MustRegister(cache, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.revised, m.touchFailures, m.introspections, m.panics, m.loginsLimited, m.backchannelLogouts)
 	return m
 }
 

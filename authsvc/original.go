@@ -35,7 +35,7 @@ const maxURI = 64 << 10
 // relatives speak. The peer must be a trusted proxy: the caller has checked it. Headers that say the same are fine;
 // headers that disagree, that are repeated or that cannot be parsed make the request unknown. When only the method is missing the
 // address is returned beside the error.
-func askedOfAuth(r *http.Request, _ *sites) (asked, error) {
+func askedOfAuth(r *http.Request, _ requestInfo, _ *sites) (asked, error) {
 	single := headerReader{header: r.Header}
 	var a asked
 	agree := agreement{}
@@ -95,7 +95,7 @@ func (a asked) whole(err error, parts missing) (asked, error) {
 }
 
 // askedOfForward is askedOfAuth for the dialect of /forward: four headers, each from one place.
-func askedOfForward(r *http.Request, _ *sites) (asked, error) {
+func askedOfForward(r *http.Request, _ requestInfo, _ *sites) (asked, error) {
 	single := headerReader{header: r.Header}
 	var agree agreement
 	a := asked{Method: single.get("X-Forwarded-Method"), URI: single.get("X-Forwarded-Uri")}
@@ -116,10 +116,10 @@ func askedOfForward(r *http.Request, _ *sites) (asked, error) {
 // askedOfEnvoy is askedOfAuth for the dialect of /envoy/, in which the check is the original request with a prefix to its path. The
 // path is taken from the request line: nothing has decoded or cleaned it. Envoy passes X-Forwarded-Proto only where it is told to,
 // so without it the scheme is that of the site's public_url.
-func askedOfEnvoy(r *http.Request, all *sites) (asked, error) {
+func askedOfEnvoy(r *http.Request, info requestInfo, all *sites) (asked, error) {
 	single := headerReader{header: r.Header}
 	var agree agreement
-	prefix := infoOf(r).prefix + "/envoy"
+	prefix := info.prefix + "/envoy"
 	uri, below := strings.CutPrefix(r.RequestURI, prefix)
 	a := asked{Method: r.Method, URI: uri, Scheme: lowerASCII(single.get("X-Forwarded-Proto"))}
 	if a.Scheme == "" {

@@ -13,18 +13,19 @@ import (
 const panicPause = 5 * time.Second
 
 // answerPanic answers a panic with 503 where a gateway asks, and with a page elsewhere. Nobody passes by one.
-func (s *Service) answerPanic(w http.ResponseWriter, r *http.Request, endpoint string, cause any) {
+func (s *Service) answerPanic(w http.ResponseWriter, r *http.Request, info requestInfo, cause any) {
 	if cause == http.ErrAbortHandler {
 		panic(cause) // net/http's own way to drop a connection
 	}
 	panicked := session.Panicked(cause)
 	s.metrics.panics.Inc()
-	s.log.Error().Err(panicked).Str("request_id", infoOf(r).id).Str("endpoint", endpoint).Bytes("stack", panicked.Stack).Msg("panic")
-	if dialect, ok := dialects[endpoint]; ok {
-		s.metrics.decisions.WithLabelValues(Unavailable.String(), "panic").Inc()
-		s.answer(w, r, dialect, s.sites.Load().main, decision{Reason: "panic"}, asked{})
+	s.log.Error().Err(panicked).Str("request_id", info.id).Str("endpoint", info.endpoint).Bytes("stack", panicked.Stack).Msg("panic")
+	if dialect, ok := dialects[info.endpoint]; ok {
+		s.metrics.decisions.total.WithLabelValues(Unavailable.String(), "panic").Inc()
+		s.answer(w, r, info, dialect, s.sites.Load().main, decision{Reason: "panic"}, asked{})
 		return
 	}
+	r = info.with(r)
 	s.writePage(w, r, http.StatusInternalServerError, s.homePage(r, pages.Internal))
 }
 
@@ -33,7 +34,7 @@ func (s *Service) guarded(endpoint string, handle http.HandlerFunc) http.Handler
 	return func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if cause := recover(); cause != nil {
-				s.answerPanic(w, r, endpoint, cause)
+				s.answerPanic(w, r, requestInfo{endpoint: endpoint}, cause)
 			}
 		}()
 		handle(w, r)

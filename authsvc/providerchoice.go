@@ -7,8 +7,6 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/go-chi/chi/v5"
-
 	"authsvc/authsvc/pages"
 )
 
@@ -100,7 +98,7 @@ func (s *Service) chooseProvider(w http.ResponseWriter, r *http.Request, site *s
 
 // calledBack returns the provider whose redirect URI a request came to, nil for none.
 func (site *site) calledBack(r *http.Request) *provider {
-	return site.providerNamed(chi.URLParam(r, "provider"))
+	return site.providerNamed(r.PathValue("provider"))
 }
 
 // method is how the provider sends the browser back.

@@ -181,8 +181,8 @@ func checkHost(host string) error {
 	if host == "" || len(host) > 253 {
 		return errors.New("its host is empty or too long")
 	}
-	labels := strings.Split(host, ".")
-	for _, label := range labels {
+	var label string
+	for label = range strings.SplitSeq(host, ".") {
 		if label == "" || len(label) > 63 || label[0] == '-' {
 			return errors.New("its host has an empty or odd label")
 		}
@@ -194,7 +194,7 @@ func checkHost(host string) error {
 		}
 	}
 	// A browser reads a host whose last label is numeric as an IPv4 address, in many spellings.
-	if last := labels[len(labels)-1]; last[0] >= '0' && last[0] <= '9' {
+	if label[0] >= '0' && label[0] <= '9' {
 		if addr, err := netip.ParseAddr(host); err != nil || addr.String() != host {
 			return errors.New("its host is no IPv4 address in canonical form")
 		}
@@ -253,7 +253,11 @@ func (p hostPattern) matches(at hostPort) bool {
 
 // lowerASCII lowers A to Z only and leaves every other byte as it is: strings.ToLower would turn the Kelvin sign into a plain k.
 func lowerASCII(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return 'A' <= r && r <= 'Z' }) {
+	upper := false
+	for i := range len(s) {
+		upper = upper || 'A' <= s[i] && s[i] <= 'Z'
+	}
+	if !upper {
 		return s
 	}
 	b := []byte(s)

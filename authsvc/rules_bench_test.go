@@ -56,10 +56,10 @@ func BenchmarkVerdictRules(b *testing.B) {
 			}
 			r := httptest.NewRequest(http.MethodGet, "/auth", nil)
 			r.Header["Cookie"] = []string{config.Cookie.Name + "=" + token.Reveal()}
-			q := question{asked: asked{Method: "GET", Scheme: "https", Host: "app.example.com", URI: "/reports/2026/march?page=2"}}
+			q := question{site: site, asked: asked{Method: "GET", Scheme: "https", Host: "app.example.com", URI: "/reports/2026/march?page=2"}}
 			b.ReportAllocs()
 			for b.Loop() {
-				if d := service.verdict(r, site, q); d.Outcome != Allow {
+				if d := service.verdict(r, requestInfo{}, q, time.Now()); d.Outcome != Allow {
 					b.Fatalf("%v, %s", d.Outcome, d.Reason)
 				}
 			}

@@ -86,7 +86,7 @@ func checkVerdicts(t *testing.T, name string, set *ruleSet, line string) int {
 	if len(question) > 2 {
 		query = strings.TrimPrefix(question[2], "?")
 	}
-	a, err := askedOfAuth(r, nil)
+	a, err := askedOfAuth(r, requestInfo{}, nil)
 	for i, s := range askers {
 		m, n := set.match(a, err == nil), parseNarrowing(query)
 		if m.isPublic() && decide(m, nil, n, noon).Outcome == Allow {

@@ -30,9 +30,9 @@ func (s *Service) sessions(w http.ResponseWriter, r *http.Request) error {
 			return &pageError{http.StatusForbidden, pages.Page{Kind: pages.Forbidden, Action: here}, "cross_origin", err}
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), verdictTime)
-	defer cancel()
-	d, _ := s.identifyBrowser(ctx, site, r)
+	within := newBudget(context.WithoutCancel(r.Context()))
+	defer within.release()
+	d, _ := s.identifyBrowser(within, site, r)
 	switch {
 	case d.Outcome == Login && post:
 		redirect(w, http.StatusSeeOther, site.startURL(site.publicURL+"/sessions"))

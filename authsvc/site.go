@@ -105,7 +105,7 @@ func newSite(name string, c *Config, keyring *session.Keyring, service *Service)
 	}
 	s.sessions.Endings, s.sessions.Journal, s.sessions.Cache = &service.endings, &service.journal, service.cache
 	s.sessions.Format, s.sessions.Derive = service.formatToWrite, s.derive
-	if s.asserter, err = newAsserter(name, c.PublicURL, keyring, service.assertions, service.store.Now); err != nil {
+	if s.asserter, err = newAsserter(name, c.PublicURL, keyring, service.assertions); err != nil {
 		return nil, err
 	}
 	s.warn = func(err error) { service.log.Warn().Err(err).Msg("the refresh goes on with the former claims") }

@@ -23,35 +23,56 @@ func (s *site) identityOf(of *session.Session, t session.Tokens) *identity {
 	return id
 }
 
+// lastTold is what the headers of a session said to the application at an origin, which is "" where they say the same to all. It is never changed.
+type lastTold struct {
+	scheme, host string
+	values       []string
+	until        time.Time // the same is told until then; zero for as long as the identity is kept
+}
+
 // tell returns the values of the site's identity headers for one verdict: those of the identity, the access token while it is good, and an assertion for the
-// asked origin. Where that is unknown there is no assertion: it would be good anywhere.
-func (s *Service) tell(site *site, of *session.Session, id *identity, a asked) ([]string, error) {
-	plan := &site.identities
-	if len(plan.tokens) == 0 && len(plan.assertions) == 0 {
+// asked origin. Where that is unknown there is no assertion: it would be good anywhere. What was told last is told again while it is good, since verdicts in a
+// row are mostly for one application. Nobody may change the values.
+func (s *Service) tell(site *site, of *session.Session, id *identity, a asked, now time.Time) ([]string, error) {
+	hasToken := id.accessToken != "" && (id.expires.IsZero() || now.Before(id.expires))
+	hasAssertion := id.asserted && a.Host != "" && a.Scheme != ""
+	if !hasToken && !hasAssertion {
 		return id.values, nil
 	}
-	values := slices.Clone(id.values)
-	if id.accessToken != "" && (id.expires.IsZero() || s.store.Now().Before(id.expires)) {
-		for _, i := range plan.tokens {
-			values[i] = id.accessToken
+	if !hasAssertion {
+		a = asked{} // the token is for all
+	}
+	if last := id.last.Load(); last != nil && last.scheme == a.Scheme && last.host == a.Host && (last.until.IsZero() || now.Before(last.until)) {
+		return last.values, nil
+	}
+	fresh := &lastTold{scheme: a.Scheme, host: a.Host, values: slices.Clone(id.values)}
+	if hasToken {
+		fresh.until = id.expires
+		for _, i := range site.identities.tokens {
+			fresh.values[i] = id.accessToken
 		}
 	}
-	if !id.asserted || a.Host == "" || a.Scheme == "" {
-		return values, nil
+	if !hasAssertion {
+		id.last.Store(fresh)
+		return fresh.values, nil
 	}
-	audience := a.Scheme + "://" + a.Host
+	at, audience := site.identities.assertions, a.Scheme+"://"+a.Host
 	if len(audience) > maxAudience {
-		s.tellCut(of.ID, omitted{headers: []string{plan.headers[plan.assertions[0]].Name}, tokens: len(plan.assertions)})
-		return values, nil
+		s.tellCut(of.ID, omitted{headers: []string{site.identities.headers[at[0]].Name}, tokens: len(at)})
+		return fresh.values, nil
 	}
-	text, err := site.asserter.assert(of, id, audience)
+	made, err := site.asserter.assert(of, id, audience, now)
 	if err != nil {
 		return nil, err
 	}
-	for _, i := range plan.assertions {
-		values[i] = text
+	for _, i := range at {
+		fresh.values[i] = made.text
 	}
-	return values, nil
+	if fresh.until.IsZero() || made.until.Before(fresh.until) {
+		fresh.until = made.until
+	}
+	id.last.Store(fresh)
+	return fresh.values, nil
 }
 
 // tellCut counts what was left out of the headers of a session, and says so in the log from time to time: an application may be waiting for it.

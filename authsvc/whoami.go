@@ -1,7 +1,6 @@
 package authsvc
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -45,9 +44,9 @@ func (s *Service) userinfoJSON(w http.ResponseWriter, r *http.Request) {
 // describe answers with JSON about the browser's session, or 401, or 503 when nobody can tell.
 func (s *Service) describe(w http.ResponseWriter, r *http.Request, about func(*site, decision) any) {
 	site := infoOf(r).site
-	ctx, cancel := context.WithTimeout(r.Context(), verdictTime)
-	defer cancel()
-	d, _ := s.identify(ctx, site, r)
+	within := newBudget(r.Context())
+	defer within.release()
+	d, _ := s.identify(within, site, r)
 	status, body := http.StatusOK, any(nil)
 	switch d.Outcome {
 	case Allow:
@@ -61,7 +60,7 @@ func (s *Service) describe(w http.ResponseWriter, r *http.Request, about func(*s
 		w.Header().Set("Retry-After", retryAfter)
 		status, body = http.StatusServiceUnavailable, map[string]string{"error": "nobody can tell now who this is; try again"}
 	}
-	s.logDecision(r, d, nil)
+	s.logDecision(infoOf(r), d, nil)
 	writeJSON(w, r, status, body)
 }
 

@@ -121,13 +121,27 @@ func (c *Cache) get(id ID, withTokens bool, now time.Time) (*cached, bool) {
 		c.report(CacheBypass)
 		return nil, false
 	}
-	e, ok := c.find(id, withTokens, now)
-	if !ok || time.Since(e.asked) >= c.o.TTL {
+	e, ok := c.fresh(id, withTokens, now)
+	if !ok {
 		c.report(CacheMiss)
 		return nil, false
 	}
 	c.report(CacheHit)
 	return e, true
+}
+
+// peek is get, which reports nothing.
+func (c *Cache) peek(id ID, withTokens bool, now time.Time) (*cached, bool) {
+	if c == nil || c.entries == nil || !c.armed.Load() {
+		return nil, false
+	}
+	return c.fresh(id, withTokens, now)
+}
+
+// fresh returns an entry that is young enough to be used while every change is told.
+func (c *Cache) fresh(id ID, withTokens bool, now time.Time) (*cached, bool) {
+	e, ok := c.find(id, withTokens, now)
+	return e, ok && time.Since(e.asked) < c.o.TTL
 }
 
 // stale returns an entry for when the store cannot tell.

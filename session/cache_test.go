@@ -153,7 +153,7 @@ func TestCacheForgetsOwnWrites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Touch(t.Context(), r.Session); err != nil {
+		if err := c.Touch(t.Context(), *r.Session); err != nil {
 			t.Fatal(err)
 		}
 		c.recalls(token, 1)

@@ -220,13 +220,17 @@ func (m *Manager) unseal(purpose string, token Token, associated, sealed []byte)
 	return plaintext, err
 }
 
+// TouchDue reports whether Touch would write to the store at now, in the store's time.
+func (m *Manager) TouchDue(s *Session, now time.Time) bool {
+	return s.IdleExpires.Sub(now) < m.IdleTimeout && s.IdleExpires.Before(s.Expires)
+}
+
 // Touch notes that the session was used. It writes to the store only once per tenth of the idle time: a record
 // gets 1.1 times the idle time, and is touched when less than the idle time is left. It looks for a logout then that did not find
 // the session. Errors: ErrNotFound when the session has ended; any other is not the user's trouble: the session is as valid as before.
 func (m *Manager) Touch(ctx context.Context, s Session) error {
 	now := m.now()
-	left := s.IdleExpires.Sub(now)
-	if left >= m.IdleTimeout || !s.IdleExpires.Before(s.Expires) {
+	if !m.TouchDue(&s, now) {
 		return nil
 	}
 	if err := m.endMissed(ctx, s); err != nil {

@@ -67,23 +67,26 @@ const (
 
 // Due reports whether the session's tokens should be renewed now. Sessions that began together fall due spread over a
 // tenth of the time before.
-func (r *Renewer) Due(s Session) bool {
+func (r *Renewer) Due(s Session) bool { return r.due(&s, r.Manager.now()) }
+
+func (r *Renewer) due(s *Session, now time.Time) bool {
 	if !s.Refreshable || s.AccessExpires.IsZero() {
 		return false
 	}
 	before := min(r.Before, s.AccessLife/2)
 	spread := time.Duration(float64(before) / 10 * float64(s.ID[0]) / 256)
-	return !r.Manager.now().Before(s.AccessExpires.Add(spread - before))
+	return !now.Before(s.AccessExpires.Add(spread - before))
 }
 
-// Pending reports whether there is something to do for the session: its tokens are due, or its claims.
-func (r *Renewer) Pending(s Session) bool { return r.Due(s) || r.reviseDue(s) }
+// Pending reports whether there is something to do for the session at now, in the store's time: its tokens are due, or its claims.
+func (r *Renewer) Pending(s *Session, now time.Time) bool {
+	return r.due(s, now) || r.reviseDue(s, now)
+}
 
 // reviseDue reports whether the session's claims should be asked for now, with an access token that is still good. Sessions that began together fall due
 // spread over a tenth of the interval.
-func (r *Renewer) reviseDue(s Session) bool {
-	now := r.Manager.now()
-	if r.Interval <= 0 || r.expired(s) {
+func (r *Renewer) reviseDue(s *Session, now time.Time) bool {
+	if r.Interval <= 0 || expired(s, now) {
 		return false
 	}
 	spread := time.Duration(float64(r.Interval) / 10 * float64(s.ID[0]) / 256)
@@ -91,22 +94,22 @@ func (r *Renewer) reviseDue(s Session) bool {
 }
 
 // expired reports whether the access token's life is over; while it is not, nobody waits for anything.
-func (r *Renewer) expired(s Session) bool {
-	return !s.AccessExpires.IsZero() && !r.Manager.now().Before(s.AccessExpires)
+func expired(s *Session, now time.Time) bool {
+	return !s.AccessExpires.IsZero() && !now.Before(s.AccessExpires)
 }
 
 // Renew returns the session, renewed if it was due and that was possible in time. While the old access token is valid nobody
 // waits; after that at most for wait. Neither the provider's trouble nor the store's makes an error: then the session is the one that
 // was given, without valid tokens. Errors: ErrNotFound when the provider has ended the session.
 func (r *Renewer) Renew(ctx context.Context, token Token, s Session, t Tokens, wait time.Duration) (Session, Tokens, error) {
-	if !r.Pending(s) {
+	if !r.Pending(&s, r.Manager.now()) {
 		return s, t, nil
 	}
 	f := r.join(token, s)
 	if f == nil {
 		return s, t, nil
 	}
-	if !r.expired(s) {
+	if !expired(&s, r.Manager.now()) {
 		select {
 		case <-f.done:
 		default:

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 )
 
 // ErrTokenInvalid says that a text is not a token that this service issued for this purpose and
@@ -111,7 +110,7 @@ func (k *Keyring) ParseToken(purpose Purpose, site, text string) (Token, error) 
 	var encoded, decoded [maxTokenText]byte // on the stack: every verdict reads a token
 	n, err := tokenEncoding.Decode(decoded[:], encoded[:copy(encoded[:], text)])
 	raw := decoded[:n]
-	if err != nil || len(raw) < tokenEnvelope || raw[0] == 0 || strings.ContainsAny(text, "\r\n") { // the decoder passes over line ends
+	if err != nil || len(raw) < tokenEnvelope || raw[0] == 0 || tokenEncoding.EncodedLen(n) != len(text) { // the decoder passes over line ends
 		return Token{}, ErrTokenInvalid
 	}
 	key := k.find(keyName(raw[1:]))
