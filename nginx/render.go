@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 	"time"
 )
@@ -18,7 +19,8 @@ import (
 //go:embed *.conf.tmpl
 var templates embed.FS
 
-var conf = template.Must(template.ParseFS(templates, "*.conf.tmpl"))
+// conf is parsed where something is rendered: the service is the same program and renders nothing.
+var conf = sync.OnceValue(func() *template.Template { return template.Must(template.ParseFS(templates, "*.conf.tmpl")) })
 
 // endpoints are the paths below the prefix that browsers, and the provider, ask authsvc for. /auth is
 // not one of them: nginx alone asks it.
@@ -50,7 +52,7 @@ func Render(w io.Writer, site Site) error {
 	if site.LoginOnly {
 		name = "login.conf.tmpl"
 	}
-	if err := conf.ExecuteTemplate(&text, name, newPage(site)); err != nil {
+	if err := conf().ExecuteTemplate(&text, name, newPage(site)); err != nil {
 		return fmt.Errorf("render site: %w", err)
 	}
 	if _, err := w.Write(text.Bytes()); err != nil {

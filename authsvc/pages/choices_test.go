@@ -10,7 +10,7 @@ import (
 
 // TestChoicesInEveryLanguage: each choice is a link of its own, in order, with its title in the words of the language, and nothing else is to be pressed.
 func TestChoicesInEveryLanguage(t *testing.T) {
-	for _, c := range catalogues {
+	for _, c := range catalogues() {
 		p := Page{Kind: ChooseProvider, Action: "/go", SignOut: "/logout", Choices: []Choice{
 			{"Staff", "/start?provider=staff&rd=%2Fa"}, {"<b>Partners & friends</b>", "https://app.example.com/start?provider=partners&rd=%2Fa"},
 			{"Elsewhere", "javascript:alert(1)"}, {strings.Repeat("é", 100), "/start?provider=long"},

@@ -37,7 +37,7 @@ func FuzzPage(f *testing.F) {
 		if policy := w.Header().Get("Content-Security-Policy"); strings.Count(policy, ";") != 4 || strings.ContainsAny(policy, "\r\n,") {
 			t.Fatalf("%q gives the policy %q", address, policy)
 		}
-		if !slices.ContainsFunc(catalogues, func(c *catalogue) bool { return c.lang == w.Header().Get("Content-Language") }) {
+		if !slices.ContainsFunc(catalogues(), func(c *catalogue) bool { return c.lang == w.Header().Get("Content-Language") }) {
 			t.Fatalf("%q gives the language %q", languages, w.Header().Get("Content-Language"))
 		}
 		document, err := html.Parse(strings.NewReader(w.Body.String()))

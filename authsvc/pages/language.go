@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"sync"
 
 	"golang.org/x/text/language"
 )
@@ -25,16 +26,16 @@ type catalogue struct {
 //go:embed messages/*.json
 var messages embed.FS
 
-// catalogues has English, the default, first.
-var catalogues = loadCatalogues()
+// catalogues has English, the default, first. Like the template it is read for the first page: a program that writes none starts sooner and is smaller.
+var catalogues = sync.OnceValue(loadCatalogues)
 
-var matcher = func() language.Matcher {
-	tags := make([]language.Tag, len(catalogues))
-	for i, c := range catalogues {
-		tags[i] = language.MustParse(c.lang)
+var matcher = sync.OnceValue(func() language.Matcher {
+	var tags []language.Tag
+	for _, c := range catalogues() {
+		tags = append(tags, language.MustParse(c.lang))
 	}
 	return language.NewMatcher(tags)
-}()
+})
 
 // loadCatalogues panics on a file that does not parse, as template.Must does: the files are part of the binary.
 func loadCatalogues() []*catalogue {
@@ -66,12 +67,12 @@ func loadCatalogues() []*catalogue {
 func choose(acceptLanguage []string) *catalogue {
 	header := strings.Join(acceptLanguage, ",")
 	if len(header) > maxAcceptLanguage {
-		return catalogues[0]
+		return catalogues()[0]
 	}
 	wanted, _, err := language.ParseAcceptLanguage(header)
 	if err != nil {
-		return catalogues[0]
+		return catalogues()[0]
 	}
-	_, i, _ := matcher.Match(wanted...)
-	return catalogues[i]
+	_, i, _ := matcher().Match(wanted...)
+	return catalogues()[i]
 }

@@ -12,11 +12,11 @@ import (
 
 func TestEveryLanguageHasEveryText(t *testing.T) {
 	placeholder := regexp.MustCompile(`\{[^}]*\}`)
-	english := catalogues[0]
+	english := catalogues()[0]
 	if english.lang != "en" {
 		t.Fatalf("the default is %s", english.lang)
 	}
-	for _, c := range catalogues {
+	for _, c := range catalogues() {
 		for key, want := range english.texts {
 			got := c.texts[key]
 			if strings.TrimSpace(got) == "" || got != strings.TrimSpace(got) {
@@ -42,7 +42,7 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 
 // TestTextsAndKindsMatch finds a kind without words and words without a kind.
 func TestTextsAndKindsMatch(t *testing.T) {
-	left := maps.Clone(catalogues[0].texts)
+	left := maps.Clone(catalogues()[0].texts)
 	take := func(key string) {
 		if _, ok := left[key]; !ok {
 			t.Errorf("no text %s", key)
@@ -66,12 +66,12 @@ func TestTextsAndKindsMatch(t *testing.T) {
 	for key := range left {
 		t.Errorf("no page shows the text %s", key)
 	}
-	for _, c := range catalogues {
+	for _, c := range catalogues() {
 		if strings.Count(c.texts["choose_provider.button"], "{provider}") != 1 {
 			t.Errorf("%s: choose_provider.button does not name the provider", c.lang)
 		}
 	}
-	if !strings.Contains(catalogues[0].texts["start_again.cookie"], "{cookie}") {
+	if !strings.Contains(catalogues()[0].texts["start_again.cookie"], "{cookie}") {
 		t.Error("start_again.cookie does not name the cookie")
 	}
 }
@@ -97,7 +97,7 @@ func TestChoose(t *testing.T) {
 			t.Errorf("choose(%.60q) = %s; want %s", test.header, got.lang, test.want)
 		}
 	}
-	for _, c := range catalogues {
+	for _, c := range catalogues() {
 		if got := choose([]string{c.lang}); got != c {
 			t.Errorf("%s gets %s", c.lang, got.lang)
 		}

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -128,7 +129,7 @@ var pageSource string
 //go:embed style.css
 var style string
 
-var page = template.Must(template.New("page").Parse(pageSource))
+var page = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(pageSource)) })
 
 // Write answers r with p under status, in the language of r's Accept-Language. It sets every header that the page
 // needs, Retry-After with status 503 and 429 included, and leaves the others of w alone. The answer to HEAD has no body.
@@ -137,7 +138,7 @@ var page = template.Must(template.New("page").Parse(pageSource))
 // of this package; the person has then got the status as plain text. That the client has gone is no error here.
 // Safe for concurrent use.
 func Write(w http.ResponseWriter, r *http.Request, status int, p Page) error {
-	return write(w, r, status, p, page)
+	return write(w, r, status, p, page())
 }
 
 func write(w http.ResponseWriter, r *http.Request, status int, p Page, t *template.Template) error {

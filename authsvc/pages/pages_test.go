@@ -106,7 +106,7 @@ func wellFormed(t *testing.T, source string) {
 
 func TestEveryPageInEveryLanguage(t *testing.T) {
 	for _, kind := range slices.Sorted(maps.Keys(appearances)) {
-		for _, c := range catalogues {
+		for _, c := range catalogues() {
 			t.Run(string(kind)+"/"+c.lang, func(t *testing.T) {
 				p := Page{Kind: kind, RequestID: "req-1", Action: "/go?a=1&b=%2Fx", SignOut: "/logout", Cookie: "__Host-authsvc_login"}
 				source := read(t, get(t, "GET", c.lang, 200, p))
@@ -262,7 +262,7 @@ func TestStartAgainNamesTheCookieOnlyWhereOneIsMissing(t *testing.T) {
 		t.Errorf("with a cookie: %d reasons, %d names", len(with["li"]), len(with["code"]))
 	}
 	without := elements(t, read(t, get(t, "GET", "en", 400, Page{Kind: StartAgain})))
-	if len(without["li"]) != 0 || text(without["p"][0]) != catalogues[0].texts["start_again.what"] {
+	if len(without["li"]) != 0 || text(without["p"][0]) != catalogues()[0].texts["start_again.what"] {
 		t.Errorf("without a cookie: %q", text(without["p"][0]))
 	}
 	other := read(t, get(t, "GET", "en", 400, Page{Kind: BadRequest, Cookie: "__Host-authsvc_login"}))

@@ -22,7 +22,7 @@ func sessionsPage() Page {
 }
 
 func TestSessionsInEveryLanguage(t *testing.T) {
-	for _, c := range catalogues {
+	for _, c := range catalogues() {
 		resp := get(t, "GET", c.lang, 200, sessionsPage())
 		source := read(t, resp)
 		wellFormed(t, source)
@@ -98,7 +98,7 @@ func TestSessionsAreBounded(t *testing.T) {
 		p.Sessions = append(p.Sessions, Session{ID: strconv.Itoa(n) + strings.Repeat("<", 1<<10), UserAgent: strings.Repeat(`"ä`, 1<<10), Address: strings.Repeat("&", 1<<10), SignedIn: signedIn})
 	}
 	source := read(t, get(t, "GET", "en", 200, p))
-	if e := elements(t, source); len(e["li"]) != MaxSessions || len(source) > MaxSessions*4<<10 || !strings.Contains(source, catalogues[0].texts["sessions.more"]) {
+	if e := elements(t, source); len(e["li"]) != MaxSessions || len(source) > MaxSessions*4<<10 || !strings.Contains(source, catalogues()[0].texts["sessions.more"]) {
 		t.Errorf("%d lines, %d bytes", len(e["li"]), len(source))
 	}
 }
