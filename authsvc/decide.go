@@ -230,7 +230,7 @@ func (r *rule) objects(q *request, v *viewer) string {
 		return "email_domains"
 	}
 	if r.when != nil {
-		switch holds, err := r.when.holds(q, v); {
+		switch holds, err := v.holds(r.when, q); {
 		case err != nil:
 			return "when_error"
 		case !holds:

@@ -46,6 +46,7 @@ type identity struct {
 	cut         omitted
 	last        atomic.Pointer[lastTold] // nil until something of a life of its own was put in
 	groups      atomic.Pointer[[]string] // as rules see them; nil until one asks
+	held        atomic.Pointer[lastHeld] // nil until an expression was evaluated
 }
 
 // omitted is what was left out of the headers of a session because it cannot stand there. Values that a filter leaves out are none.
@@ -67,7 +68,7 @@ func (c *omitted) note(header string, counter *int, n int) {
 
 // size estimates the memory of an identity in bytes. Values that are whole claims share theirs.
 func (id *identity) size() int {
-	n := 200 + 16*len(id.values) + len(id.claims)
+	n := 300 + 16*len(id.values) + len(id.claims) + len(id.accessToken) // with what it remembers of its verdicts
 	for _, value := range id.values {
 		n += len(value)
 	}

@@ -1,6 +1,7 @@
 package authsvc
 
 import (
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -184,5 +185,46 @@ func TestReadmeRules(t *testing.T) {
 	}
 	if set := mustCompile(t, block); len(set.rules) != 5 || set.rules[2].demand.MaxAge != time.Hour || set.rules[3].when == nil {
 		t.Errorf("%+v", set.rules)
+	}
+}
+
+// TestWhenRemembers: what an expression said is remembered for no other request, session or expression than those it was said of.
+func TestWhenRemembers(t *testing.T) {
+	var conditions []*condition
+	for _, text := range []string{
+		"claims.level > 3", "claims.level < 3", `request.method == "GET"`, `request.host == "a.example"`, `request.scheme == "https"`, `request.path == "/a"`,
+		`request.path == "/a" || claims.level > 3`, `request.time < session.expires`, "claims.absent > 3",
+	} {
+		c, err := compileWhen(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conditions = append(conditions, c)
+	}
+	var viewers []viewer
+	for _, level := range []int64{1, 5} {
+		s := &session.Session{Subject: "alice", Expires: noon.Add(time.Hour), Claims: map[string]any{"level": level}}
+		viewers = append(viewers, viewer{session: s, known: &identity{}, now: noon})
+	}
+	var requests []request
+	for i := range 16 {
+		pick := func(bit int, a, b string) string { return []string{a, b}[i>>bit&1] }
+		requests = append(requests, request{asked{Method: pick(0, "GET", "POST"), Scheme: pick(1, "https", "http")}, pick(2, "a.example", "b.example"), pick(3, "/a", "/b")})
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	remembered := 0
+	for range 5000 {
+		c, v, q := conditions[random.IntN(len(conditions))], viewers[random.IntN(2)], &requests[random.IntN(len(requests))]
+		v.now = noon.Add(time.Duration(random.IntN(2)) * 2 * time.Hour)
+		if last := v.known.held.Load(); last != nil && last.condition == c {
+			remembered++
+		}
+		want, wantErr := c.holds(q, &v)
+		if holds, err := v.holds(c, q); holds != want || (err == nil) != (wantErr == nil) {
+			t.Fatalf("%+v: %v, %v; it is %v, %v", *q, holds, err, want, wantErr)
+		}
+	}
+	if remembered == 0 {
+		t.Error("nothing was remembered")
 	}
 }

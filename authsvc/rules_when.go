@@ -182,6 +182,40 @@ func (c *condition) holds(q *request, v *viewer) (bool, error) {
 	return bool(holds), nil
 }
 
+// lastHeld is what an expression said last of a session, and of the request as far as it looked at that.
+type lastHeld struct {
+	condition                  *condition
+	method, scheme, host, path string
+	holds                      bool
+}
+
+// holds is condition.holds, which costs more than the rest of a verdict, unless the same was asked last of the same session: nothing but the time changes
+// then, and most expressions look at who asks, or at the method.
+func (v *viewer) holds(c *condition, q *request) (bool, error) {
+	if v.known == nil || c.looksAtTime {
+		return c.holds(q, v)
+	}
+	var asks lastHeld
+	if c.looksAtRequest {
+		asks.method, asks.scheme, asks.host = q.Method, q.Scheme, q.name
+	}
+	if c.looksAtPath {
+		asks.path = q.path
+	}
+	asks.condition = c
+	if last := v.known.held.Load(); last != nil {
+		asks.holds = last.holds
+		if asks == *last {
+			return last.holds, nil
+		}
+	}
+	holds, err := c.holds(q, v)
+	if err == nil {
+		v.known.held.Store(&lastHeld{c, asks.method, asks.scheme, asks.host, asks.path, holds})
+	}
+	return holds, err
+}
+
 // whenValues gives an evaluation its variables.
 type whenValues struct {
 	request request

@@ -7,6 +7,9 @@ import (
 	"testing"
 )
 
+// rememberedRule looks at groups, at claims and at the method, and lets alice pass.
+const rememberedRule = `- {paths: [/page], groups: [/departments/engineering/team-1], when: 'claims.sub == "alice" && request.method == "GET"'}`
+
 // TestVerdictAllocates bounds what the program itself allocates for a verdict about a session in memory, beyond what net/http does for any request.
 func TestVerdictAllocates(t *testing.T) {
 	for _, row := range []struct {
@@ -19,6 +22,7 @@ func TestVerdictAllocates(t *testing.T) {
 		{"a request without a name", nil, "", 2}, // the name, and the header's values
 		{"many headers", withManyHeaders, "4bf92f3577b34da6a3ce929d0e0e4736", 0},
 		{"an assertion", withAssertion, "4bf92f3577b34da6a3ce929d0e0e4736", 0},
+		{"rules", func(c *Config) { c.Rules = parseRules(t, benchmarkRules(rememberedRule)) }, "4bf92f3577b34da6a3ce929d0e0e4736", 0},
 		{"an access token", withAccessToken, "4bf92f3577b34da6a3ce929d0e0e4736", 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
