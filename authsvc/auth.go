@@ -12,37 +12,22 @@ import (
 )
 
 // verdictTime bounds all store operations of one verdict together. With the store's own timeout beneath it, an answer
-// comes within 150 ms whatever the store does: Envoy gives a check 200 ms.
+// comes within 150 ms whatever the store does: Envoy gives a check 200 ms. It is no deadline: a verdict that waits for a CPU has not been
+// waiting for the store.
 const verdictTime = 135 * time.Millisecond
 
-// budget is the time that all store operations of one verdict have together. Its context, with a timer, is made for the first of them: most verdicts need
+// budget is the time that all store operations of one verdict have together. Its context is made for the first of them: most verdicts need
 // none.
 type budget struct {
-	parent context.Context
-	ends   time.Time
-
-	ctx    context.Context
-	cancel context.CancelFunc
+	parent, ctx context.Context
 }
 
-// newBudget is one that begins now.
-func newBudget(parent context.Context) *budget {
-	return &budget{parent: parent, ends: time.Now().Add(verdictTime)}
-}
-
-// context ends with the budget.
+// context is the one that all of them share.
 func (b *budget) context() context.Context {
 	if b.ctx == nil {
-		b.ctx, b.cancel = context.WithDeadline(b.parent, b.ends)
+		b.ctx = session.WithStoreTime(b.parent, verdictTime)
 	}
 	return b.ctx
-}
-
-// release frees what the context holds; nothing may use it any more.
-func (b *budget) release() {
-	if b.cancel != nil {
-		b.cancel()
-	}
 }
 
 // check is the endpoint at which the gateways of one dialect ask about every request.
@@ -50,7 +35,7 @@ func (s *Service) check(d dialect) func(http.ResponseWriter, *http.Request, requ
 	return func(w http.ResponseWriter, r *http.Request, info requestInfo) {
 		start := time.Now()
 		q := d.question(r, info, s.sites.Load())
-		verdict := s.verdict(r, info, q, start)
+		verdict := s.verdict(r, info, q)
 		s.answer(w, r, info, d, q.site, verdict, q.asked)
 
 		s.metrics.decisions.count(verdict.Outcome, verdict.Reason, time.Since(start))
@@ -61,9 +46,8 @@ func (s *Service) check(d dialect) func(http.ResponseWriter, *http.Request, requ
 var errUntrustedPeer = errors.New("the asked request is unknown: the peer is not in trusted_proxies")
 
 // verdict says whether the request's browser may pass. It knows no gateway.
-func (s *Service) verdict(r *http.Request, info requestInfo, q question, start time.Time) decision {
-	site, within := q.site, budget{parent: r.Context(), ends: start.Add(verdictTime)}
-	defer within.release()
+func (s *Service) verdict(r *http.Request, info requestInfo, q question) decision {
+	site, within := q.site, budget{parent: r.Context()}
 	if q.nowhere {
 		return s.refuseNowhere(r, &within, site)
 	}

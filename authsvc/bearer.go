@@ -91,6 +91,8 @@ func (b *bearers) identify(ctx context.Context, h http.Header) (decision, sessio
 	var principal *session.Session
 	var refusal *bearerRefusal
 	if wrong == "" {
+		ctx, cancel := context.WithTimeout(ctx, verdictTime) // for keys that an issuer has to be asked for
+		defer cancel()
 		principal, refusal = b.judge(ctx, raw)
 	} else {
 		refusal = refuseBearer(reasonMalformed, wrong, nil)

@@ -191,8 +191,7 @@ func (site *site) checkResponse(provider *provider, meta *metadata, response aut
 
 // liveSession returns the session that the browser has, or nil when it has none. An error means "cannot tell".
 func (s *Service) liveSession(ctx context.Context, site *site, r *http.Request) (*session.Session, error) {
-	within := newBudget(ctx)
-	defer within.release()
+	within := &budget{parent: ctx}
 	d, _ := s.identifyBrowser(within, site, r)
 	if d.Outcome == Unavailable {
 		return nil, d.Err

@@ -59,7 +59,7 @@ func BenchmarkVerdictRules(b *testing.B) {
 			q := question{site: site, asked: asked{Method: "GET", Scheme: "https", Host: "app.example.com", URI: "/reports/2026/march?page=2"}}
 			b.ReportAllocs()
 			for b.Loop() {
-				if d := service.verdict(r, requestInfo{}, q, time.Now()); d.Outcome != Allow {
+				if d := service.verdict(r, requestInfo{}, q); d.Outcome != Allow {
 					b.Fatalf("%v, %s", d.Outcome, d.Reason)
 				}
 			}

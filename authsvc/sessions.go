@@ -30,8 +30,7 @@ func (s *Service) sessions(w http.ResponseWriter, r *http.Request) error {
 			return &pageError{http.StatusForbidden, pages.Page{Kind: pages.Forbidden, Action: here}, "cross_origin", err}
 		}
 	}
-	within := newBudget(context.WithoutCancel(r.Context()))
-	defer within.release()
+	within := &budget{parent: context.WithoutCancel(r.Context())}
 	d, _ := s.identifyBrowser(within, site, r)
 	switch {
 	case d.Outcome == Login && post:

@@ -44,8 +44,7 @@ func (s *Service) userinfoJSON(w http.ResponseWriter, r *http.Request) {
 // describe answers with JSON about the browser's session, or 401, or 503 when nobody can tell.
 func (s *Service) describe(w http.ResponseWriter, r *http.Request, about func(*site, decision) any) {
 	site := infoOf(r).site
-	within := newBudget(r.Context())
-	defer within.release()
+	within := &budget{parent: r.Context()}
 	d, _ := s.identify(within, site, r)
 	status, body := http.StatusOK, any(nil)
 	switch d.Outcome {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +42,7 @@ type Store struct {
 	timeout     time.Duration
 	observe     func(op string, took time.Duration, err error)
 	counts      *counts
+	lanes       lanes
 
 	reached atomic.Bool
 	reading atomic.Pointer[reading]   // nil until the store's clock was asked for the first time
@@ -66,7 +66,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{prefix: o.Prefix, timeout: o.Timeout, observe: o.Observe, counts: newCounts()}
+	s := &Store{prefix: o.Prefix, timeout: o.Timeout, observe: o.Observe, counts: newCounts(), lanes: lanes{busy: map[laneName]*lane{}}}
 	if s.prefix == "" {
 		s.prefix = "authsvc"
 	}
@@ -98,18 +98,16 @@ func (s *Store) Close() error {
 }
 
 // do runs one operation. It is detached from the caller's cancellation, since a connection whose operation is
-// given up half-way must be closed: clients that hang up would empty the pool. Its own deadline holds, or the
-// caller's if that is earlier.
+// given up half-way must be closed: clients that hang up would empty the pool. Its own limit holds, or the
+// caller's if that is less.
 func (s *Store) do(ctx context.Context, op string, f func(ctx context.Context) error) error {
 	start := time.Now()
-	deadline := start.Add(s.timeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
+	limit := session.StoreTime(ctx, s.timeout)
+	if d, ok := ctx.Deadline(); ok {
+		limit = min(limit, d.Sub(start))
 	}
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
-	defer cancel()
-
-	err := explain(op, s.try(ctx, f))
+	err := explain(op, s.within(context.WithoutCancel(ctx), limit, f))
+	session.SpendStoreTime(ctx, min(time.Since(start), limit))
 	switch cause := Cause(err); {
 	case cause == "":
 		s.reached.Store(true)
@@ -128,14 +126,30 @@ func (s *Store) do(ctx context.Context, op string, f func(ctx context.Context) e
 	return err
 }
 
+// within runs f, which has limit; and if this process was late to notice that it was up, once more, for as long as it was late: it waited for a CPU then,
+// and who can say of the store that it did not answer? Everything that f does may be repeated.
+func (s *Store) within(ctx context.Context, limit time.Duration, f func(ctx context.Context) error) error {
+	ends := time.Now().Add(limit)
+	err := s.try(ctx, ends, f)
+	if late := min(time.Since(ends), limit); late > punctual && isTimeout(err) {
+		err = s.try(ctx, time.Now().Add(late), f)
+	}
+	return err
+}
+
+// punctual is by how much a timer may be late on a machine that has nothing else to do.
+const punctual = time.Millisecond
+
 // tries is how often an operation is tried that found no connection, or no master, and triesPause the most between two.
 const (
 	tries      = 2
 	triesPause = 10 * time.Millisecond
 )
 
-// try runs f, and again where that can help.
-func (s *Store) try(ctx context.Context, f func(ctx context.Context) error) (err error) {
+// try runs f until the deadline, and again where that can help.
+func (s *Store) try(ctx context.Context, deadline time.Time, f func(ctx context.Context) error) (err error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	for n := 1; ; n++ {
 		if err = f(ctx); !s.again(err, n) {
 			return err
@@ -164,120 +178,6 @@ func (s *Store) again(err error, n int) bool {
 	// Another operation may give a connection back, or find that the server has returned.
 	return n < tries
 }
-
-// Load implements session.Store.
-func (s *Store) Load(ctx context.Context, id session.ID) (r session.Record, err error) {
-	err = s.do(ctx, "load", func(ctx context.Context) error {
-		r, err = s.ownRecord(func() (session.Record, error) { return s.read(ctx, id) },
-			func() (session.Record, error) { return s.readMarked(ctx, id, s.recordKeys(id)[:1]) })
-		return err
-	})
-	return r, err
-}
-
-// LoadWithTokens implements session.Store.
-func (s *Store) LoadWithTokens(ctx context.Context, id session.ID) (r session.Record, err error) {
-	err = s.do(ctx, "load_tokens", func(ctx context.Context) error {
-		both := func() (session.Record, error) { return s.readMarked(ctx, id, s.recordKeys(id)) }
-		r, err = s.ownRecord(both, both)
-		return err
-	})
-	return r, err
-}
-
-// ownRecord reads a record, and once more, marked and over new connections, when something came back that is not this session's
-// record. A connection that is a reply behind is cured by that; a record that somebody moved stays where it is, and is of no use
-// to anyone.
-func (s *Store) ownRecord(read, again func() (session.Record, error)) (session.Record, error) {
-	r, err := read()
-	switch {
-	case errors.Is(err, session.ErrForeign):
-		s.dialer.renew()
-	case !errors.Is(err, session.ErrCorrupt):
-		return r, err
-	}
-	return again()
-}
-
-// read asks for the identity and its life in one round trip. What it gives may be the answer to another question, which the bytes of
-// the ID tell; that there is none counts only when both commands say so.
-func (s *Store) read(ctx context.Context, id session.ID) (session.Record, error) {
-	key := s.recordKeys(id)[0]
-	pipe := s.client.Pipeline()
-	identity, left := pipe.Get(ctx, key), pipe.PTTL(ctx, key)
-	// The error of the whole counts, too: commands that were never sent, because the server refused the connection, have none.
-	_, err := pipe.Exec(ctx)
-	if errors.Is(identity.Err(), redis.Nil) {
-		switch {
-		case left.Err() != nil:
-			return session.Record{}, left.Err()
-		case left.Val() != noKey:
-			return session.Record{}, session.ErrForeign
-		}
-		return session.Record{}, session.ErrNotFound
-	}
-	if err := errors.Join(err, identity.Err(), left.Err()); err != nil {
-		return session.Record{}, err
-	}
-	return s.decode(id, []byte(identity.Val()), nil, left.Val())
-}
-
-// readMarked asks for one or both parts at one moment, so that they are of one version, and for a mark to come back with
-// them: with it the reply is the one to this question, and whatever it holds is what is stored. It is a script because MGET calls a
-// value of another type absent, and because a transaction is refused while memory is full, when people still sign out.
-func (s *Store) readMarked(ctx context.Context, id session.ID, keys []string) (session.Record, error) {
-	mark := strconv.FormatUint(rand.Uint64(), 36)
-	reply, err := readRecord.Run(ctx, s.client, keys, mark).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return session.Record{}, err
-	}
-	parts, _ := reply.([]any)
-	if len(parts) != 4 || parts[0] != mark {
-		return session.Record{}, session.ErrForeign
-	}
-	identity, held := parts[1].(string)
-	if !held {
-		return session.Record{}, session.ErrNotFound
-	}
-	left, _ := parts[2].(int64)
-	var tokens []byte
-	if text, held := parts[3].(string); held {
-		tokens = []byte(text)
-	}
-	if left > 0 {
-		left *= int64(time.Millisecond)
-	}
-	r, err := s.decode(id, []byte(identity), tokens, time.Duration(left))
-	if errors.Is(err, session.ErrForeign) {
-		err = fmt.Errorf("%w: the key holds another session's record", session.ErrCorrupt)
-	}
-	return r, err
-}
-
-func (s *Store) decode(id session.ID, identity, tokens []byte, left time.Duration) (session.Record, error) {
-	r, err := session.DecodeRecord(id, identity, tokens)
-	if err != nil {
-		return session.Record{}, err
-	}
-	switch r.TTL = left; left {
-	case noKey:
-		// It expired or was deleted between the two commands.
-		return session.Record{}, session.ErrNotFound
-	case noExpiry:
-		// Somebody took the expiry away. The record's own end holds.
-		r.TTL = r.Expires.Sub(s.Now())
-	}
-	if r.TTL <= 0 {
-		return session.Record{}, session.ErrNotFound
-	}
-	return r, nil
-}
-
-// What PTTL says, in the unit in which go-redis gives it.
-const (
-	noExpiry time.Duration = -1
-	noKey    time.Duration = -2
-)
 
 func absent(err error) error {
 	if errors.Is(err, redis.Nil) {

@@ -1,0 +1,162 @@
+package redisstore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"authsvc/session"
+)
+
+// Those who load at the same time share round trips: while usualBatches are under way to a server, whoever comes joins the next one,
+// which sets out when one of them returns. So nobody waits while there is little to do, and the more there is the more goes by each, whatever
+// the latency: most of a load's cost is the system calls and the goroutines that are woken, and they are few now. A session that many ask for
+// goes once. Nobody is told what was asked before they came: a batch takes nobody in once it has set out, so that whoever comes
+// after a logout was acknowledged learns of it.
+//
+// A batch belongs to the caller who was the first in it, who sets out, lands, and calls the next. There is no goroutine that could
+// die, and no queue beyond those callers.
+const (
+	usualBatches = 2
+	// sharePatience is how long a batch waits for another to return: those that a connection or a server has swallowed would otherwise
+	// hold up everyone else for as long as an operation may take.
+	sharePatience = 10 * time.Millisecond
+)
+
+// lanes are the batches that are under way and the ones that are next.
+type lanes struct {
+	mu   sync.Mutex
+	busy map[laneName]*lane // no others
+}
+
+// laneName is what the loads of a batch have in common: the master that is asked, since one that hangs must not hold up the sessions of
+// the others, what is read, and how long it may take.
+type laneName struct {
+	master     *redis.Client // nil where there is one at a time
+	withTokens bool
+	limit      time.Duration
+}
+
+type lane struct {
+	away int    // batches that are under way, and one that was called
+	next *batch // nil, or it waits
+}
+
+// batch is what goes to the server together.
+type batch struct {
+	questions []*question
+	places    map[session.ID]*question
+	called    bool
+	turn      chan struct{} // closed when it is called
+	done      chan struct{} // closed when all questions have their answers
+}
+
+func (b *batch) join(id session.ID) *question {
+	q := b.places[id]
+	if q == nil {
+		q = &question{id: id, err: errUnasked}
+		b.questions = append(b.questions, q)
+		b.places[id] = q
+	}
+	return q
+}
+
+// share asks for a record, together with others who ask. Callers with less time than that may take go alone.
+func (s *Store) share(ctx context.Context, id session.ID, withTokens bool) (session.Record, error) {
+	limit := session.StoreTime(ctx, s.timeout)
+	if d, ok := ctx.Deadline(); ok && time.Until(d) < limit+sharePatience {
+		alone := &question{id: id, err: errUnasked}
+		s.load(ctx, withTokens, []*question{alone})
+		return alone.record, alone.err
+	}
+	start := time.Now()
+	q := s.ride(laneName{s.masterOf(ctx, id), withTokens, limit}, id)
+	session.SpendStoreTime(ctx, min(time.Since(start), limit))
+	return q.record, q.err
+}
+
+// ride takes the next batch to the server, or sets out at once.
+func (s *Store) ride(name laneName, id session.ID) *question {
+	ls := &s.lanes
+	ls.mu.Lock()
+	l := ls.busy[name]
+	if l == nil {
+		l = &lane{}
+		ls.busy[name] = l
+	}
+	b := l.next
+	switch {
+	case b != nil: // somebody else takes it
+		q := b.join(id)
+		ls.mu.Unlock()
+		<-b.done
+		return q
+	case l.away >= usualBatches:
+		b = &batch{places: map[session.ID]*question{}, turn: make(chan struct{}), done: make(chan struct{})}
+		l.next = b
+		q := b.join(id)
+		ls.mu.Unlock()
+		ls.await(l, b)
+		defer ls.land(name, l)
+		defer close(b.done) // also when it panics
+		s.loadWithin(name, b.questions)
+		return q
+	default:
+		l.away++
+		ls.mu.Unlock()
+		defer ls.land(name, l)
+		q := &question{id: id, err: errUnasked}
+		s.loadWithin(name, []*question{q})
+		return q
+	}
+}
+
+func (s *Store) loadWithin(name laneName, questions []*question) {
+	s.load(session.WithStoreTime(context.Background(), name.limit), name.withTokens, questions)
+}
+
+// await returns when the batch may set out. Nobody joins it any more.
+func (ls *lanes) await(l *lane, b *batch) {
+	timer := time.NewTimer(sharePatience)
+	defer timer.Stop()
+	select {
+	case <-b.turn:
+	case <-timer.C:
+	}
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if !b.called {
+		l.away++
+	}
+	l.next = nil
+}
+
+// land notes that a batch has returned, and calls the next.
+func (ls *lanes) land(name laneName, l *lane) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if l.next != nil && !l.next.called && l.away <= usualBatches {
+		l.next.called = true
+		close(l.next.turn) // it takes the place
+		return
+	}
+	l.away--
+	if l.away == 0 && l.next == nil {
+		delete(ls.busy, name)
+	}
+}
+
+// masterOf tells sessions of one node of a cluster from those of another. Until the cluster was reached nobody knows.
+func (s *Store) masterOf(ctx context.Context, id session.ID) *redis.Client {
+	cluster, ok := s.client.(*redis.ClusterClient)
+	if !ok || !s.reached.Load() {
+		return nil
+	}
+	master, err := cluster.MasterForKey(context.WithoutCancel(ctx), s.recordKeys(id)[0])
+	if err != nil {
+		return nil // the load will tell
+	}
+	return master
+}
