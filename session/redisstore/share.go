@@ -27,6 +27,8 @@ const (
 
 // lanes are the batches that are under way and the ones that are next.
 type lanes struct {
+	patience time.Duration // sharePatience, but for tests
+
 	mu   sync.Mutex
 	busy map[laneName]*lane // no others
 }
@@ -66,7 +68,7 @@ func (b *batch) join(id session.ID) *question {
 // share asks for a record, together with others who ask. Callers with less time than that may take go alone.
 func (s *Store) share(ctx context.Context, id session.ID, withTokens bool) (session.Record, error) {
 	limit := session.StoreTime(ctx, s.timeout)
-	if d, ok := ctx.Deadline(); ok && time.Until(d) < limit+sharePatience {
+	if d, ok := ctx.Deadline(); ok && time.Until(d) < limit+s.lanes.patience {
 		alone := &question{id: id, err: errUnasked}
 		s.load(ctx, withTokens, []*question{alone})
 		return alone.record, alone.err
@@ -119,7 +121,7 @@ func (s *Store) loadWithin(name laneName, questions []*question) {
 
 // await returns when the batch may set out. Nobody joins it any more.
 func (ls *lanes) await(l *lane, b *batch) {
-	timer := time.NewTimer(sharePatience)
+	timer := time.NewTimer(ls.patience)
 	defer timer.Stop()
 	select {
 	case <-b.turn:

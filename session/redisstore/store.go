@@ -66,7 +66,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{prefix: o.Prefix, timeout: o.Timeout, observe: o.Observe, counts: newCounts(), lanes: lanes{busy: map[laneName]*lane{}}}
+	s := &Store{prefix: o.Prefix, timeout: o.Timeout, observe: o.Observe, counts: newCounts(), lanes: lanes{patience: sharePatience, busy: map[laneName]*lane{}}}
 	if s.prefix == "" {
 		s.prefix = "authsvc"
 	}
