@@ -41,8 +41,11 @@ var validPrefix = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
 
 // recordKeys returns the names of a record's two keys, identity first.
 func (s *Store) recordKeys(id session.ID) []string {
-	tag := ":{" + id.String() + "}"
-	return []string{s.prefix + ":" + kindSession + tag, s.prefix + ":" + kindTokens + tag}
+	return []string{s.recordKey(kindSession, id), s.recordKey(kindTokens, id)}
+}
+
+func (s *Store) recordKey(kind string, id session.ID) string {
+	return s.prefix + ":" + kind + ":{" + id.String() + "}"
 }
 
 // slotKeys returns the name of a slot's one key. SlotName.Check keeps it apart from those of records and lists.

@@ -92,7 +92,7 @@ func (s *Store) read(ctx context.Context, questions []*question) {
 	pipe := s.client.Pipeline()
 	identities, lefts := make([]*redis.StringCmd, len(questions)), make([]*redis.DurationCmd, len(questions))
 	for i, q := range questions {
-		key := s.recordKeys(q.id)[0]
+		key := s.recordKey(kindSession, q.id)
 		identities[i], lefts[i] = pipe.Get(ctx, key), pipe.PTTL(ctx, key)
 	}
 	_, err := pipe.Exec(ctx)

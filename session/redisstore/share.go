@@ -115,8 +115,13 @@ func (s *Store) ride(name laneName, id session.ID) *question {
 	}
 }
 
+// loadWithin is load for callers who share what it takes.
 func (s *Store) loadWithin(name laneName, questions []*question) {
-	s.load(session.WithStoreTime(context.Background(), name.limit), name.withTokens, questions)
+	ctx := context.Background()
+	if name.limit < s.timeout {
+		ctx = session.WithStoreTime(ctx, name.limit)
+	}
+	s.load(ctx, name.withTokens, questions)
 }
 
 // await returns when the batch may set out. Nobody joins it any more.
@@ -156,7 +161,7 @@ func (s *Store) masterOf(ctx context.Context, id session.ID) *redis.Client {
 	if !ok || !s.reached.Load() {
 		return nil
 	}
-	master, err := cluster.MasterForKey(context.WithoutCancel(ctx), s.recordKeys(id)[0])
+	master, err := cluster.MasterForKey(context.WithoutCancel(ctx), s.recordKey(kindSession, id))
 	if err != nil {
 		return nil // the load will tell
 	}
