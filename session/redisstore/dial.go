@@ -176,17 +176,28 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// readLate looks once more when the time to read is up, for as long as this process was late to learn that: it waited for a CPU then, and so, perhaps,
-// did a server beside it. The reply may lie in the socket unseen, since a timer is looked at before a socket is, or be about to come. Of a store that
-// hangs, and a process that does not wait, it changes nothing.
+// readLate looks once more when the time to read is up, for as long as this process was late to learn that, and at most half as long as it was to wait: it
+// waited for a CPU then, and so, perhaps, did a server beside it. The reply may lie in the socket unseen, since a timer is looked at before a
+// socket is, or be about to come. Of a store that hangs, and a process that does not wait, it changes nothing.
 func (c *conn) readLate(b []byte) (int, error) {
-	late := min(time.Since(c.due), c.dialer.timeout)
+	late := min(time.Since(c.due), c.dialer.timeout/2)
 	c.due = time.Time{} // once
 	if err := c.Conn.SetReadDeadline(time.Now().Add(late)); err != nil {
 		return 0, err
 	}
-	return c.Conn.Read(b)
+	n, err := c.Conn.Read(b)
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = &silentError{err}
+	}
+	return n, err
 }
+
+// silentError is a server's that was asked and did not answer in time, whatever this process was waiting for.
+type silentError struct{ error }
+
+func (e *silentError) Unwrap() error { return e.error }
+func (*silentError) Timeout() bool   { return true } // go-redis looks at the error itself
+func (*silentError) Temporary() bool { return true }
 
 // hear looks at the answers to the first commands. RESP errors start with a minus and a code.
 func (c *conn) hear(answer []byte) {

@@ -23,9 +23,10 @@ type Options struct {
 	Password func() string
 	// Prefix is the first part of every key; empty means "authsvc".
 	Prefix string
-	// Timeout is the most that one operation takes; 0 means 100 ms.
+	// Timeout is the most that one operation waits for the store; 0 means 100 ms. Where this process has to wait for a CPU it is put off by as
+	// long as that, and at most by half.
 	Timeout time.Duration
-	// Observe, unless nil, is called after each operation with its name (load, load_tokens, create, swap, touch, delete,
+	// Observe, unless nil, is called after each operation, once for loads that share it, with its name (load, load_tokens, create, swap, touch, delete,
 	// claim, replace, read_slot, note, noted, forget, count, tally, tally_users, announce, replicas, leave, scan, lists, masters, ping, time), how long
 	// it took, and its error; Cause tells an error from an answer. For Watch it is called, as watch, each time that the push channel was set up or
 	// could not be.
@@ -126,12 +127,14 @@ func (s *Store) do(ctx context.Context, op string, f func(ctx context.Context) e
 	return err
 }
 
-// within runs f, which has limit; and if this process was late to notice that it was up, once more, for as long as it was late: it waited for a CPU then,
-// and who can say of the store that it did not answer? Everything that f does may be repeated.
+// within runs f, which has limit. If that was up before anything was asked, and this process was late to notice, it runs once more, for as long as it was
+// late, and at most half of limit: it waited for a CPU then, and who can say of the store that it did not answer? Everything that f does may be
+// repeated.
 func (s *Store) within(ctx context.Context, limit time.Duration, f func(ctx context.Context) error) error {
 	ends := time.Now().Add(limit)
 	err := s.try(ctx, ends, f)
-	if late := min(time.Since(ends), limit); late > punctual && isTimeout(err) {
+	_, asked := errors.AsType[*silentError](err) // and was waited for as long as this process was late; see readLate
+	if late := min(time.Since(ends), limit/2); late > punctual && isTimeout(err) && !asked {
 		err = s.try(ctx, time.Now().Add(late), f)
 	}
 	return err
