@@ -162,18 +162,18 @@ func bytesEach(t *testing.T, keys *session.Keyring, p maker, keep func(session.T
 	var empty int64
 	for n := range int(few + sessions) {
 		if n == few {
-			empty = held(t, server)
+			empty = memoryOf(t, server)
 		}
 		s, tokens := p.login(t, n)
 		if _, _, err := m.Begin(t.Context(), s, keep(tokens)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return (held(t, server) - empty) / sessions
+	return (memoryOf(t, server) - empty) / sessions
 }
 
-// held returns what a server spends on all that it holds: its memory without that of connections and scripts, as it accounts for it.
-func held(t *testing.T, server *storetest.Server) int64 {
+// memoryOf returns what a server spends on all that it holds: its memory without that of connections and scripts, as it accounts for it.
+func memoryOf(t *testing.T, server *storetest.Server) int64 {
 	t.Helper()
 	stats := pairs(server.Do("MEMORY", "STATS"))
 	tables := pairs(stats["db.0"])
