@@ -20,6 +20,8 @@ type Person struct {
 	Rig    *Rig
 	Name   string // the subject, too
 	Cookie string // the session cookie's value
+	// UserAgent is what the browser calls itself in SignInAt; "" is Go's.
+	UserAgent string
 
 	Began, SignedIn time.Time // the login
 }
@@ -171,7 +173,11 @@ func (p *Person) PressSignOut(ctx context.Context, base string) (Answer, error) 
 func (p *Person) SignInAt(ctx context.Context, first, second *Replica) (Answer, error) {
 	p.Began, p.Cookie = time.Now(), ""
 	header := func() http.Header {
-		return http.Header{"Accept": {"text/html"}, "Sec-Fetch-Mode": {"navigate"}, personHeader: {p.Name}}
+		h := http.Header{"Accept": {"text/html"}, "Sec-Fetch-Mode": {"navigate"}, personHeader: {p.Name}}
+		if p.UserAgent != "" {
+			h.Set("User-Agent", p.UserAgent)
+		}
+		return h
 	}
 	begun, err := p.Rig.Get(ctx, "http://"+first.Address+"/start?rd=%2Fpage", header())
 	if err != nil || begun.Status != http.StatusFound {

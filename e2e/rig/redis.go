@@ -12,14 +12,23 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// StartRedis starts a redis-server on a socket in the rig's folder, without any port.
+// StartRedis starts a redis-server on a socket in the rig's folder, and with RedisPort on a port of its own, by which replicas then reach it.
 func (r *Rig) StartRedis(ctx context.Context) error {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		return errors.New("there is no redis-server; on Debian and Ubuntu: apt-get install redis-server")
 	}
 	socket := filepath.Join(r.Dir, "redis.sock")
-	server, err := Spawn(r.Dir, "redis", exec.Command(program, "--port", "0", "--unixsocket", socket, "--unixsocketperm", "600",
+	address, port := "", "0"
+	if r.RedisPort {
+		if address, err = FreeAddress(); err != nil {
+			return err
+		}
+		if _, port, err = net.SplitHostPort(address); err != nil {
+			return err
+		}
+	}
+	server, err := Spawn(r.Dir, "redis", exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--unixsocket", socket, "--unixsocketperm", "600",
 		"--save", "", "--appendonly", "no", "--dir", r.Dir, "--daemonize", "no"))
 	if err != nil {
 		return err
@@ -37,6 +46,9 @@ func (r *Rig) StartRedis(ctx context.Context) error {
 	}
 	r.Redis = redis.NewClient(&redis.Options{Network: "unix", Addr: socket, DialerRetries: 1, DisableIdentity: true, ReadTimeout: 10 * time.Second})
 	r.Socket, r.StoreURL = socket, "unix://"+socket+"?db=0"
+	if r.RedisPort {
+		r.StoreURL = "redis://" + address + "/0"
+	}
 	r.OnStop(r.Redis.Close)
 	return nil
 }

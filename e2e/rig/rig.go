@@ -37,6 +37,8 @@ type Rig struct {
 	// Front, unless nil, puts something between the provider, which listens on the address, and replicas, and returns where those find it. People's
 	// browsers reach the provider past it.
 	Front func(address string) (front string, err error)
+	// RedisPort lets replicas reach Redis over TCP, as most do, rather than by its socket.
+	RedisPort bool
 
 	// ProviderTLS, unless nil, lets the provider speak TLS. Only replicas look at its certificate.
 	ProviderTLS *tls.Config
@@ -76,11 +78,11 @@ type Change struct {
 
 // Prepare chooses the site's address. It is the first thing to do.
 func (r *Rig) Prepare() error {
-	addresses, err := freeAddresses(1)
+	address, err := FreeAddress()
 	if err != nil {
 		return err
 	}
-	r.Site, r.URL, r.secret, r.detours = addresses[0], "http://"+addresses[0], rand.Text(), map[string]string{}
+	r.Site, r.URL, r.secret, r.detours = address, "http://"+address, rand.Text(), map[string]string{}
 	key := make([]byte, 32)
 	rand.Read(key)
 	r.key = base64.StdEncoding.EncodeToString(key)
@@ -103,6 +105,15 @@ func freeAddresses(n int) (addresses []string, err error) {
 		addresses = append(addresses, nginxtest.FreeAddress(tb))
 	}
 	return addresses, tb.err
+}
+
+// FreeAddress chooses a port that is free now, for a part of somebody's own.
+func FreeAddress() (string, error) {
+	addresses, err := freeAddresses(1)
+	if err != nil {
+		return "", err
+	}
+	return addresses[0], nil
 }
 
 // portPicker lets nginxtest choose free ports for a program that is no test.
@@ -163,7 +174,7 @@ func (r *Rig) StartReplicas(ctx context.Context, n int, different func(i int) []
 		return err
 	}
 	for i := range n {
-		one := &Replica{rig: r, Name: fmt.Sprintf("replica-%d", i+1), Address: r.at(i, addresses[2*i]), Admin: r.at(i, addresses[2*i+1])}
+		one := &Replica{rig: r, Name: fmt.Sprintf("replica-%d", len(r.Replicas)+1), Address: r.at(i, addresses[2*i]), Admin: r.at(i, addresses[2*i+1])}
 		one.env = append(slices.Concat(shared, r.Settings), "AUTHSVC_LISTEN="+one.Address, "AUTHSVC_ADMIN_LISTEN="+one.Admin)
 		if different != nil {
 			one.env = append(one.env, different(i)...)
