@@ -13,7 +13,7 @@ SESSIONS ?= 1000000
 # Of what go test -v prints: the end of each test, and whatever a test says, below its name.
 PROGRESS := -e '/^=== /{h;d;}' -e '/^PASS$$/d' -e '/^ +--- PASS/d' -e '/^( *--- |ok |FAIL|\?)/b' -e 'x;/./p;s/.*//;x'
 
-.PHONY: help build release demo test security test-traefik test-kube flagship faults scale check fuzz
+.PHONY: help build release demo test security test-traefik test-kube flagship faults bench scale check fuzz
 
 help: ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,11 @@ faults: build ## the fault catalogue on standalone Redis, Sentinel and Cluster, 
 	@$(INSTALL) nginx redis-server
 	@go build -o bin/faults ./e2e/faults
 	@exec bin/faults -authsvc bin/authsvc $(FAULTS)
+
+bench: build ## what a verdict costs, beside bare handlers in the same run and the incumbent's figures; BENCH="-only direct,off", a quarter of an hour
+	@$(INSTALL) nginx redis-server wrk
+	@go build -o bin/bench ./e2e/bench
+	@exec bin/bench -authsvc bin/authsvc $(BENCH)
 
 scale: ## SESSIONS=1000000 in one Redis: are they counted right, and what do they cost; some minutes and 3 GB of memory
 	@$(INSTALL) redis-server
