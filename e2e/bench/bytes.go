@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"authsvc/e2e/rig"
+	"authsvc/session"
 )
 
 // incumbentBytes is what the incumbent needs for a session in Redis, without any index.
@@ -20,14 +21,16 @@ const countedLogins = 1500
 func (b *bench) redisBytes(ctx context.Context) error {
 	for _, kind := range []struct {
 		id          string
-		refreshable bool
+		refreshable bool // the provider gives refresh tokens
 		per         float64
 		settings    []string
+		kept        func(t session.Tokens) bool // what the row is about
 	}{
-		{"bytes-default", true, incumbentBytes, nil},
+		{"bytes-default", true, incumbentBytes, nil, func(t session.Tokens) bool { return t.RefreshToken != "" && t.IDToken != "" }},
 		// Both applications and userinfo need the access token, so that it is kept as well as those for renewal and logout.
-		{"bytes-tokens", true, incumbentBytes, []string{`AUTHSVC_HEADERS={"X-Auth-Request-Access-Token":"@access_token"}`, "AUTHSVC_SESSION_USERINFO_INTERVAL=10m"}},
-		{"bytes-identity", false, 1, nil},
+		{"bytes-tokens", true, incumbentBytes, []string{`AUTHSVC_HEADERS={"X-Auth-Request-Access-Token":"@access_token"}`, "AUTHSVC_SESSION_USERINFO_INTERVAL=10m"},
+			func(t session.Tokens) bool { return t.RefreshToken != "" && t.IDToken != "" && t.AccessToken != "" }},
+		{"bytes-identity", false, 1, nil, func(t session.Tokens) bool { return t.RefreshToken+t.IDToken+t.AccessToken == "" }},
 	} {
 		d, err := b.raise(ctx, kind.id, countedLogins+100, nil, kind.settings...)
 		if err != nil {
@@ -42,7 +45,12 @@ func (b *bench) redisBytes(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", kind.id, err)
 		}
-		b.fill(kind.id, newFigure(bytes/kind.per), "").note("%s bytes a session, of %s real logins; tokens kept: %s", decimal(bytes), thousands(countedLogins), tokens)
+		r := b.fill(kind.id, newFigure(bytes/kind.per), "")
+		r.note("%s bytes a session, of %s real logins; tokens kept: ID %d, access %d, refresh %d bytes", decimal(bytes), thousands(countedLogins),
+			len(tokens.IDToken), len(tokens.AccessToken), len(tokens.RefreshToken))
+		if !kind.kept(tokens) {
+			r.fail("these are not the tokens that it should keep")
+		}
 		if err := d.Stop(); err != nil {
 			return err
 		}
@@ -51,31 +59,29 @@ func (b *bench) redisBytes(ctx context.Context) error {
 }
 
 // bytesPerSession signs people in and looks at what Redis holds more than before. The first logins pay for what there is once.
-func (d *deployment) bytesPerSession(ctx context.Context) (bytes float64, tokens string, err error) {
+func (d *deployment) bytesPerSession(ctx context.Context) (bytes float64, t session.Tokens, err error) {
 	one, err := d.replica(ctx)
 	if err != nil {
-		return 0, "", err
+		return 0, t, err
 	}
 	if err := d.loginAll(ctx, one, 0, 100); err != nil {
-		return 0, "", err
+		return 0, t, err
 	}
 	before, err := d.dataset(ctx)
 	if err != nil {
-		return 0, "", err
+		return 0, t, err
 	}
 	if err := d.loginAll(ctx, one, 100, 100+countedLogins-1); err != nil {
-		return 0, "", err
+		return 0, t, err
 	}
-	_, _, t, err := d.login(ctx, one, 100+countedLogins-1)
-	if err != nil {
-		return 0, "", err
+	if _, _, t, err = d.login(ctx, one, 100+countedLogins-1); err != nil {
+		return 0, t, err
 	}
 	after, err := d.dataset(ctx)
 	if err != nil {
-		return 0, "", err
+		return 0, t, err
 	}
-	tokens = fmt.Sprintf("ID %d, access %d, refresh %d bytes", len(t.IDToken), len(t.AccessToken), len(t.RefreshToken))
-	return (after - before) / countedLogins, tokens, nil
+	return (after - before) / countedLogins, t, nil
 }
 
 // loginAll signs these people in, a few at once.

@@ -142,7 +142,7 @@ func (b *bench) memory(ctx context.Context) error {
 		return err
 	}
 	address := "http://" + full.Address + "/auth"
-	var hits float64
+	var hits, heap float64
 	for range 2 { // the first time they come into the cache, the second time they are there
 		before, err := full.Metrics(ctx)
 		if err != nil {
@@ -155,15 +155,15 @@ func (b *bench) memory(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		hits = after[hitMetric] - before[hitMetric]
+		hits, heap = after[hitMetric]-before[hitMetric], after["go_memstats_heap_inuse_bytes"]
 	}
 	bytes, err := resident(full.PID())
 	if err != nil {
 		return err
 	}
 	b.fill("memory-cached", newFigure((bytes-atRest.Median*mebibyte)/max(hits, 1)-float64(size)), "a record has %d bytes", size).
-		note("%s MiB resident, GOMEMLIMIT is %s MiB; of %s sessions %s were in the cache when each was asked for again",
-			decimal(bytes/mebibyte), decimal(float64(budget)/mebibyte), thousands(len(cookies)), thousands(int(hits)))
+		note("%s MiB resident, %s of them heap; GOMEMLIMIT is %s MiB; of %s sessions %s were in the cache when each was asked for again",
+			decimal(bytes/mebibyte), decimal(heap/mebibyte), decimal(float64(budget)/mebibyte), thousands(len(cookies)), thousands(int(hits)))
 	return nil
 }
 

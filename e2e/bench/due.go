@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"sync/atomic"
@@ -36,7 +35,7 @@ func (b *bench) fallingDue(ctx context.Context) error {
 		return err
 	}
 	var renewed atomic.Int64
-	d.answerRefreshes(t, &renewed)
+	d.answerRefreshes(&renewed)
 	var ratios, quiet []float64
 	var last int64
 	for round := range b.rounds {
@@ -98,12 +97,9 @@ func (b *bench) dueRound(ctx context.Context, d *deployment, at *rig.Replica, s 
 }
 
 // answerRefreshes has the provider renew whatever token comes, at next to no cost: the machine is the replica's.
-func (d *deployment) answerRefreshes(t session.Tokens, renewed *atomic.Int64) {
-	answer := map[string]any{"token_type": "Bearer", "access_token": t.AccessToken, "refresh_token": t.RefreshToken, "expires_in": int64(rig.LongLife.Seconds())}
-	text, err := json.Marshal(answer)
-	if err != nil {
-		panic(err) // only texts and a number
-	}
+func (d *deployment) answerRefreshes(renewed *atomic.Int64) {
+	text := fmt.Appendf(nil, `{"token_type":"Bearer","access_token":%q,"refresh_token":%q,"expires_in":%d}`,
+		refreshToken(d.Provider.Issuer()), refreshToken(d.Provider.Issuer()), int64(rig.LongLife.Seconds()))
 	d.Provider.OnRefresh(func(w http.ResponseWriter, _ *http.Request, _ http.Handler, _ string) {
 		renewed.Add(1)
 		w.Header().Set("Content-Type", "application/json")

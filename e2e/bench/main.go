@@ -44,7 +44,7 @@ Examples:
   make bench                                                    everything, a quarter of an hour
   make bench BENCH="-only direct,off -rounds 9"                 two scenarios, more rounds
   go run ./e2e/bench -only off -redis-latency 1ms               Redis a millisecond away
-  go run ./e2e/bench -only growth -sessions 1000000             some minutes, and 3 GB of memory
+  go run ./e2e/bench -only growth -sessions 1000000             some minutes, and 5 GB of memory
   go run ./e2e/bench -authsvc bin/authsvc -json rows.json       for programs
 `
 

@@ -103,8 +103,33 @@ func (b *bench) throughNginx(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.fill("nginx-rate", figureOf(pairs, rateRatio), "%s /s", decimal(figureOf(pairs, limitRate).Median)).note("%s", latencies(pairs))
+	r := b.fill("nginx-rate", figureOf(pairs, rateRatio), "%s /s", decimal(figureOf(pairs, limitRate).Median))
+	r.note("%s", latencies(pairs))
+	if pairs, err = b.overSockets(ctx, v, v.ofReplicas("nginx + authsvc", address, v.crowd, ours...)); err != nil {
+		return err
+	}
+	r.note("over unix sockets, beside itself over TCP: requests a second %s ×, CPU %s ×; %s", decimal(figureOf(pairs, rateRatio).Median),
+		decimal(figureOf(pairs, cpuRatio).Median), latencies(pairs))
 	return nil
+}
+
+// overSockets compares the site with another whose replicas nginx reaches over unix sockets.
+func (b *bench) overSockets(ctx context.Context, v *verdicts, overTCP subject) ([]pair, error) {
+	var sockets []string
+	var replicas []*rig.Replica
+	for i := range b.replicas {
+		sockets = append(sockets, fmt.Sprintf("unix:%s/authsvc-%d.sock", v.Dir, i+1))
+		one, err := v.replica(ctx, "AUTHSVC_LISTEN="+sockets[i])
+		if err != nil {
+			return nil, err
+		}
+		replicas = append(replicas, one)
+	}
+	address, err := v.site(ctx, "nginx-sockets", false, sockets)
+	if err != nil {
+		return nil, err
+	}
+	return b.compare(ctx, overTCP, v.ofReplicas("over sockets", address, v.crowd, replicas...))
 }
 
 func noCounters(context.Context) (counters, error) { return counters{}, nil }
