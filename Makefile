@@ -5,6 +5,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 BUILD := go build -trimpath -buildvcs=auto -ldflags '-s -w -X main.version=$(VERSION)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 KUBE_VERSION := k8s.io/component-base/version
+BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 INSTALL := sh examples/demo/install.sh
 FUZZTIME ?= 1m
@@ -13,7 +14,7 @@ SESSIONS ?= 1000000
 # Of what go test -v prints: the end of each test, and whatever a test says, below its name.
 PROGRESS := -e '/^=== /{h;d;}' -e '/^PASS$$/d' -e '/^ +--- PASS/d' -e '/^( *--- |ok |FAIL|\?)/b' -e 'x;/./p;s/.*//;x'
 
-.PHONY: help build release demo test security test-traefik test-kube flagship faults bench scale check fuzz
+.PHONY: help build release demo test security test-traefik test-kube flagship faults bench bench-go scale check fuzz
 
 help: ## these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +85,11 @@ bench: build ## what a verdict costs, beside bare handlers in the same run and t
 	@$(INSTALL) nginx redis-server wrk
 	@go build -o bin/bench ./e2e/bench
 	@exec bin/bench -authsvc bin/authsvc $(BENCH)
+
+bench-go: ## the pieces of a verdict (token, record, cache, rules, answer) against the figures of e2e/bench/testdata; four minutes; KEEP=1 writes them anew
+	@mkdir -p bin
+	@set -o pipefail; go test -run '^$$' -bench . -benchmem -benchtime 200ms -count 6 ./session ./authsvc | tee bin/bench.txt
+	@$(if $(KEEP),cp bin/bench.txt e2e/bench/testdata/bench.txt,go run $(BENCHSTAT) committed=e2e/bench/testdata/bench.txt now=bin/bench.txt)
 
 scale: ## SESSIONS=1000000 in one Redis: are they counted right, and what do they cost; some minutes and 3 GB of memory
 	@$(INSTALL) redis-server
