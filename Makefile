@@ -86,7 +86,7 @@ bench: build ## what a verdict costs, beside bare handlers in the same run and t
 	@go build -o bin/bench ./e2e/bench
 	@exec bin/bench -authsvc bin/authsvc $(BENCH)
 
-bench-go: ## the pieces of a verdict (token, record, cache, rules, answer) against the figures of e2e/bench/testdata; four minutes; KEEP=1 writes them anew
+bench-go: ## the pieces of a verdict (token, record, cache, rules, answer) against the figures of e2e/bench/testdata; two minutes; KEEP=1 writes them anew
 	@mkdir -p bin
 	@set -o pipefail; go test -run '^$$' -bench . -benchmem -benchtime 200ms -count 6 ./session ./authsvc | tee bin/bench.txt
 	@$(if $(KEEP),cp bin/bench.txt e2e/bench/testdata/bench.txt,go run $(BENCHSTAT) committed=e2e/bench/testdata/bench.txt now=bin/bench.txt)
