@@ -69,7 +69,7 @@ func (b *bench) growth(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			people, err := newCrowd(d.Dir, row.id, d.URL+pagePath, spread(cookies, row.people), 0)
+			people, err := newCrowd(d.Dir, row.id, asGateway, spread(cookies, row.people), 0)
 			if err != nil {
 				return err
 			}

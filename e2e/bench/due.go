@@ -80,7 +80,7 @@ func (b *bench) dueRound(ctx context.Context, d *deployment, at *rig.Replica, s 
 	if err != nil {
 		return answers{}, err
 	}
-	people, err := newCrowd(d.Dir, "due", d.URL+pagePath, cookies, duePause)
+	people, err := newCrowd(d.Dir, "due", asGateway, cookies, duePause)
 	if err != nil {
 		return answers{}, err
 	}

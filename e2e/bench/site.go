@@ -70,7 +70,7 @@ func (b *bench) throughNginx(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	handlers := subject{name: "nginx + handler", crowd: v.crowd, counters: noCounters}
+	handlers := subject{name: "nginx + handler", crowd: v.browsers, counters: noCounters}
 	ours := []*rig.Replica{v.warm}
 	var handlerAddresses, replicaAddresses []string
 	for i := range b.replicas {
@@ -99,13 +99,13 @@ func (b *bench) throughNginx(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pairs, err := b.compare(ctx, handlers, v.ofReplicas("nginx + authsvc", address, v.crowd, ours...))
+	pairs, err := b.compare(ctx, handlers, v.ofReplicas("nginx + authsvc", address, v.browsers, ours...))
 	if err != nil {
 		return err
 	}
 	r := b.fill("nginx-rate", figureOf(pairs, rateRatio), "%s /s", decimal(figureOf(pairs, limitRate).Median))
 	r.note("%s", latencies(pairs))
-	if pairs, err = b.overSockets(ctx, v, v.ofReplicas("nginx + authsvc", address, v.crowd, ours...)); err != nil {
+	if pairs, err = b.overSockets(ctx, v, v.ofReplicas("nginx + authsvc", address, v.browsers, ours...)); err != nil {
 		return err
 	}
 	r.note("over unix sockets, beside itself over TCP: requests a second %s ×, CPU %s ×; %s", decimal(figureOf(pairs, rateRatio).Median),
@@ -129,7 +129,7 @@ func (b *bench) overSockets(ctx context.Context, v *verdicts, overTCP subject) (
 	if err != nil {
 		return nil, err
 	}
-	return b.compare(ctx, overTCP, v.ofReplicas("over sockets", address, v.crowd, replicas...))
+	return b.compare(ctx, overTCP, v.ofReplicas("over sockets", address, v.browsers, replicas...))
 }
 
 func noCounters(context.Context) (counters, error) { return counters{}, nil }
@@ -140,7 +140,7 @@ func (b *bench) microCache(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	open := subject{name: "nginx, no auth", crowd: v.crowd, counters: noCounters}
+	open := subject{name: "nginx, no auth", crowd: v.browsers, counters: noCounters}
 	if open.address, err = v.site(ctx, "nginx-open", true, []string{v.warm.Address}); err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (b *bench) microCache(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pairs, err := b.compare(ctx, open, v.ofReplicas("nginx, micro-cache", address, v.crowd, v.warm))
+	pairs, err := b.compare(ctx, open, v.ofReplicas("nginx, micro-cache", address, v.browsers, v.warm))
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,9 @@ type verdicts struct {
 	*deployment
 	warm, off *rig.Replica // with the cache as it is by default, and without
 	headers   string       // file: those of a verdict
-	crowd     crowd
-	handler   subject // the bare one
+	crowd     crowd        // asks replicas and handlers
+	browsers  crowd        // the same people, asking nginx
+	handler   subject      // the bare one
 }
 
 // verdictParts starts them when they are needed for the first time.
@@ -54,7 +55,10 @@ func (b *bench) verdictParts(ctx context.Context) (*verdicts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.crowd, err = newCrowd(d.Dir, "people", d.URL+pagePath, cookies[:atWork], 0); err != nil {
+	if v.crowd, err = newCrowd(d.Dir, "people", asGateway, cookies[:atWork], 0); err != nil {
+		return nil, err
+	}
+	if v.browsers, err = newCrowd(d.Dir, "browsers", asBrowsers, cookies[:atWork], 0); err != nil {
 		return nil, err
 	}
 	v.handler, err = d.handler(ctx, "handler", v.headers, "", v.crowd)

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// script is what wrk runs: each request has the next of the cookies, and the headers by which nginx tells what was asked. The last line of its output is
-// for parseWrk; wrk's own are for people, and round.
+// script is what wrk runs: each request has the next of the cookies, and the given headers. The last line of its output is for parseWrk; wrk's own are for
+// people, and round.
 const script = `local requests, n = {}, 0
 function init(args)
    for cookie in io.lines(%[1]q) do
       requests[#requests + 1] = wrk.format("GET", nil, {
-         Cookie = cookie, ["X-Original-URL"] = %[2]q, ["X-Original-Method"] = "GET",
+         Cookie = cookie,%[2]s
       })
    end
 end
@@ -33,24 +33,28 @@ end
 end
 `
 
-// crowd are the people whose requests wrk sends.
+// crowd is who sends the requests: people with cookies, at a pace.
 type crowd struct {
-	cookies string // file, a Cookie header a line
-	page    string // the address that they ask for
-	pause   time.Duration
-	script  string // file
+	script string // file
 }
 
+// How a crowd asks: as browsers do, which is for nginx; or as the rendered site asks a replica about their request, but for a name of the request, which a
+// replica then has to make.
+const (
+	asBrowsers = ""
+	asGateway  = ` Host = "app.example.com", ["X-Original-URL"] = "http://app.example.com` + pagePath + `", ["X-Original-Method"] = "GET",`
+)
+
 // newCrowd writes the files that wrk reads. With a pause each connection waits that long before each request, in whole milliseconds.
-func newCrowd(dir, name, page string, cookies []string, pause time.Duration) (crowd, error) {
-	c := crowd{cookies: filepath.Join(dir, name+".cookies"), page: page, pause: pause, script: filepath.Join(dir, name+".lua")}
-	wait := ""
+func newCrowd(dir, name, asking string, cookies []string, pause time.Duration) (crowd, error) {
+	file, wait := filepath.Join(dir, name+".cookies"), ""
 	if pause > 0 {
 		wait = fmt.Sprintf("function delay()\n   return %d\nend\n", pause.Milliseconds())
 	}
-	err := os.WriteFile(c.cookies, []byte(strings.Join(cookies, "\n")+"\n"), 0o600)
+	c := crowd{filepath.Join(dir, name+".lua")}
+	err := os.WriteFile(file, []byte(strings.Join(cookies, "\n")+"\n"), 0o600)
 	if err == nil {
-		err = os.WriteFile(c.script, fmt.Appendf(nil, script, c.cookies, page, wait), 0o600)
+		err = os.WriteFile(c.script, fmt.Appendf(nil, script, file, asking, wait), 0o600)
 	}
 	return c, err
 }
