@@ -76,11 +76,6 @@ flagship: build ## USERS=15000 people against three replicas while things go wro
 	@go build -o bin/flagship ./e2e/flagship
 	@exec bin/flagship -authsvc bin/authsvc -users $(USERS)
 
-faults: build ## the fault catalogue on standalone Redis, Sentinel and Cluster, 2,000 sessions, 200 requests a second; FAULTS="-only F3", half an hour
-	@$(INSTALL) nginx redis-server
-	@go build -o bin/faults ./e2e/faults
-	@exec bin/faults -authsvc bin/authsvc $(FAULTS)
-
 bench: build ## what a verdict costs, beside bare handlers in the same run and the incumbent's figures; BENCH="-only direct,off", a quarter of an hour
 	@$(INSTALL) nginx redis-server wrk
 	@go build -o bin/bench ./e2e/bench
@@ -90,6 +85,11 @@ bench-go: ## the pieces of a verdict (token, record, cache, rules, answer) again
 	@mkdir -p bin
 	@set -o pipefail; go test -run '^$$' -bench . -benchmem -benchtime 200ms -count 6 ./session ./authsvc | tee bin/bench.txt
 	@$(if $(KEEP),cp bin/bench.txt e2e/bench/testdata/bench.txt,go run $(BENCHSTAT) committed=e2e/bench/testdata/bench.txt now=bin/bench.txt)
+
+faults: build ## the fault catalogue on standalone Redis, Sentinel and Cluster, 2,000 sessions, 200 requests a second; FAULTS="-only F3", half an hour
+	@$(INSTALL) nginx redis-server
+	@go build -o bin/faults ./e2e/faults
+	@exec bin/faults -authsvc bin/authsvc $(FAULTS)
 
 scale: ## SESSIONS=1000000 in one Redis: are they counted right, and what do they cost; some minutes and 3 GB of memory
 	@$(INSTALL) redis-server

@@ -262,12 +262,14 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
-// hangingStore does not answer Load before its caller has had enough.
+// hangingStore gives Load up after as long as it may take.
 type hangingStore struct{ *faultyStore }
 
 func (h hangingStore) Load(ctx context.Context, _ session.ID) (session.Record, error) {
-	<-ctx.Done()
-	return session.Record{}, ctx.Err()
+	most := session.StoreTime(ctx, 100*time.Millisecond)
+	time.Sleep(most)
+	session.SpendStoreTime(ctx, most)
+	return session.Record{}, context.DeadlineExceeded
 }
 
 // panickyStore has a bug.
