@@ -68,13 +68,16 @@ func (b *bench) play(ctx context.Context, s scenario) []*row {
 		b.say("%s; other programs use %.1f cores", s.name, begun.others(idle))
 		err = s.run(b, ctx)
 	}
-	if err == nil {
-		ended, err = lookAtMachine()
+	if last, lastErr := lookAtMachine(); lastErr == nil {
+		ended = last
+	} else {
+		err = errors.Join(err, lastErr)
 	}
 	for _, r := range b.rows {
 		if err != nil {
 			r.fail("%v", err)
-		} else {
+		}
+		if !begun.at.IsZero() && !ended.at.IsZero() {
 			r.Before, r.During = begun.others(idle), ended.others(begun)
 		}
 		r.judge()

@@ -67,7 +67,7 @@ func (d *deployment) bytesPerSession(ctx context.Context) (bytes float64, t sess
 	if err := d.loginAll(ctx, one, 0, 100); err != nil {
 		return 0, t, err
 	}
-	before, err := d.dataset(ctx)
+	before, sessionsBefore, err := d.dataset(ctx)
 	if err != nil {
 		return 0, t, err
 	}
@@ -77,11 +77,11 @@ func (d *deployment) bytesPerSession(ctx context.Context) (bytes float64, t sess
 	if _, _, t, err = d.login(ctx, one, 100+countedLogins-1); err != nil {
 		return 0, t, err
 	}
-	after, err := d.dataset(ctx)
+	after, sessions, err := d.dataset(ctx)
 	if err != nil {
 		return 0, t, err
 	}
-	return (after - before) / countedLogins, t, nil
+	return (after - before) / float64(sessions-sessionsBefore), t, nil
 }
 
 // loginAll signs these people in, a few at once.
@@ -119,8 +119,8 @@ func (d *deployment) loginAll(ctx context.Context, at *rig.Replica, from, to int
 // brief is how long the longest of what a login leaves for a moment lives: which state was redeemed, and by whom.
 const brief = 11 * time.Minute
 
-// dataset is what Redis holds in bytes: without its buffers for connections, and without what a login leaves for a moment.
-func (d *deployment) dataset(ctx context.Context) (float64, error) {
+// dataset is what Redis holds in bytes, and how many sessions: without its buffers for connections, and without what a login leaves for a moment.
+func (d *deployment) dataset(ctx context.Context) (bytes float64, sessions int, err error) {
 	keys := d.Redis.Scan(ctx, 0, "authsvc:*", 1000).Iterator()
 	for keys.Next(ctx) {
 		key := keys.Val()
@@ -129,21 +129,25 @@ func (d *deployment) dataset(ctx context.Context) (float64, error) {
 		}
 		life, err := d.Redis.PTTL(ctx, key).Result()
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		if life > 0 && life < brief {
 			if err := d.Redis.Del(ctx, key).Err(); err != nil {
-				return 0, err
+				return 0, 0, err
 			}
 		}
 	}
 	if err := keys.Err(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	used, err := d.info(ctx, "memory", "used_memory")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	connections, err := d.info(ctx, "memory", "mem_clients_normal")
-	return used - connections, err
+	if err != nil {
+		return 0, 0, err
+	}
+	sessions, err = d.Records(ctx)
+	return used - connections, sessions, err
 }

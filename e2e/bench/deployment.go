@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"sync"
@@ -126,15 +127,20 @@ func (d *deployment) replica(ctx context.Context, settings ...string) (*rig.Repl
 // userAgent is what the most common browser calls itself.
 const userAgent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
 
+// loginTries is how often somebody tries who is told that nobody can tell now, as on a machine that is very busy. No row is about that.
+const loginTries = 5
+
 // login signs one person in, and returns the session as it is stored.
 func (d *deployment) login(ctx context.Context, at *rig.Replica, i int) (cookie string, s session.Session, t session.Tokens, err error) {
 	p := rig.Person{Rig: d.Rig, Name: personName(i), UserAgent: userAgent}
-	a, err := p.SignInAt(ctx, at, at)
-	if err == nil && p.Cookie == "" {
-		err = fmt.Errorf("%s cannot sign in: %d %s", p.Name, a.Status, a.Title())
-	}
-	if err != nil {
-		return "", s, t, err
+	for try := 1; p.Cookie == ""; try++ {
+		a, err := p.SignInAt(ctx, at, at)
+		if err == nil && p.Cookie == "" && (a.Status != http.StatusServiceUnavailable || try == loginTries) {
+			err = fmt.Errorf("%s cannot sign in: %d %s", p.Name, a.Status, a.Title())
+		}
+		if err != nil {
+			return "", s, t, err
+		}
 	}
 	token, err := d.sessions.Keyring.ParseToken(session.PurposeSession, d.sessions.Site, p.Cookie)
 	if err == nil {
