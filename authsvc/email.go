@@ -83,7 +83,10 @@ func canonicalEmailDomain(domain string, spelling *idna.Profile) (string, bool) 
 		if err != nil || !utf8.ValidString(domain) {
 			return "", false
 		}
-		domain = ascii
+		// Of a domain that mixes directions of writing (RFC 5893) the A-labels may be refused though the domain was not.
+		if domain, err = spelling.ToASCII(ascii); err != nil || domain != ascii {
+			return "", false
+		}
 	}
 	return domain, checkHost(domain) == nil && domain[0] != '['
 }
