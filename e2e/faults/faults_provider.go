@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -86,8 +87,7 @@ func tokenRow(id, what string, life time.Duration, misbehave idptest.Interceptor
 			})
 			err := s.failedLogin(ctx)
 			s.askDue(ctx, signedIn.Add(life/2), signedIn.Add(life/2+life/10)) // by then all of them have fallen due
-			s.Provider.Intercept(idptest.Token, nil)
-			err = errors.Join(err, s.hangUp())
+			err = errors.Join(err, s.hangUp(ctx))
 			s.end()
 			mu.Lock()
 			defer mu.Unlock()
@@ -201,8 +201,25 @@ func (s *scene) askDue(ctx context.Context, from, until time.Time) {
 	}
 }
 
-// hangUp ends the connections that replicas keep to the provider for a minute, as many as were needed at once: they are no leak.
-func (s *scene) hangUp() error {
+// hangUp ends the connections that replicas keep to the provider for a minute, as many as were needed at once: they are no leak. Whatever misbehaves at the
+// token endpoint behaves again. No refresh is under way then: one whose answer died there would be a session that the rig has lost.
+func (s *scene) hangUp(ctx context.Context) error {
+	s.Provider.Intercept(idptest.Token, idptest.Status(http.StatusServiceUnavailable))
+	defer s.Provider.Intercept(idptest.Token, nil)
+	_, err := s.await(ctx, loginBound, func(ctx context.Context) error {
+		for _, one := range s.Replicas {
+			if s.silent[one.Name] {
+				continue
+			}
+			if n, err := one.Metrics(ctx); err != nil || n["authsvc_refreshes_in_flight"] > 0 {
+				return cmp.Or(err, fmt.Errorf("%s: %v refreshes are under way", one.Name, n["authsvc_refreshes_in_flight"]))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	s.toProvider.down()
 	return s.toProvider.up()
 }

@@ -76,11 +76,11 @@ func impostorRow() row {
 				{good, "provider.example", time.Hour, "doesn't contain any IP SANs"},
 				{stranger, loopback, time.Hour, "unknown authority"},
 			} {
-				if err := errors.Join(show(bad.by, bad.name, bad.expiry), s.hangUp(), s.failedLogin(ctx), s.told(bad.cause)); err != nil {
+				if err := errors.Join(show(bad.by, bad.name, bad.expiry), s.hangUp(ctx), s.failedLogin(ctx), s.told(bad.cause)); err != nil {
 					return err
 				}
 			}
-			err = errors.Join(show(good, loopback, time.Hour), s.hangUp())
+			err = errors.Join(show(good, loopback, time.Hour), s.hangUp(ctx))
 			s.end()
 			return err
 		},
@@ -107,7 +107,7 @@ func nameless(ctx context.Context, s *scene) error {
 	s.begin(history.Login)
 	err := s.setHosts("")
 	s.during(ctx, hostsCache)
-	err = errors.Join(err, s.hangUp()) // only now: connections that were made meanwhile need no name
+	err = errors.Join(err, s.hangUp(ctx)) // only now: connections that were made meanwhile need no name
 	began := time.Now()
 	err = errors.Join(err, s.failedLogin(ctx))
 	if took := time.Since(began); took > s.patiently(bound) {

@@ -38,7 +38,7 @@ var replicaFaults = []row{
 			s.silence(one)
 			err := one.Pause()
 			s.askDue(ctx, time.Now(), time.Now().Add(lease+2*time.Second)) // by then others have refreshed for it
-			err = errors.Join(err, one.Resume(), s.hangUp())
+			err = errors.Join(err, one.Resume(), s.hangUp(ctx))
 			s.end()
 			return err
 		},
@@ -139,7 +139,7 @@ func killedInRefresh(ctx context.Context, s *scene) error {
 	}
 	letGo()
 	err := s.refreshing(ctx, others, func() int64 { return 0 })
-	if err := errors.Join(err, s.hangUp(), s.revive(ctx, victim)); err != nil {
+	if err := errors.Join(err, s.hangUp(ctx), s.revive(ctx, victim)); err != nil {
 		return err
 	}
 	died := s.Provider.WhoLost()
