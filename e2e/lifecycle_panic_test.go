@@ -18,7 +18,7 @@ import (
 
 // traps are where the program can be made to panic, by file: methods, which package session's Trap is called in.
 var traps = map[string][]string{
-	"session/redisstore/store.go":         {"Load"},
+	"session/redisstore/load.go":          {"Load"},
 	"session/redisstore/watch_channel.go": {"changedKey"},
 	"authsvc/refresh.go":                  {"renew"},
 	"authsvc/keyset.go":                   {"fetch"},
