@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,9 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	toxiproxy "github.com/Shopify/toxiproxy/v2"
-	"github.com/rs/zerolog"
 
 	"authsvc/authsvc"
 	"authsvc/e2e/rig"
@@ -97,20 +92,15 @@ func (d *deployment) slowDown(latency time.Duration) error {
 	if d.upstream = u.Host; latency == 0 {
 		return nil
 	}
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	proxy := toxiproxy.NewProxy(server, "redis", "127.0.0.1:0", u.Host)
-	if err := proxy.Start(); err != nil {
-		return fmt.Errorf("a proxy in front of Redis: %w", err)
-	}
-	d.OnStop(func() error { proxy.Stop(); return nil })
-	toxic, err := json.Marshal(map[string]any{"type": "latency", "stream": "downstream", "attributes": map[string]any{"latency": latency.Milliseconds()}})
+	proxy, err := rig.StartProxy("Redis", "127.0.0.1:0", u.Host)
 	if err != nil {
 		return err
 	}
-	if _, err := proxy.Toxics.AddToxicJson(bytes.NewReader(toxic)); err != nil {
+	d.OnStop(func() error { proxy.Down(); return nil })
+	if err := proxy.Hurt(rig.Answers, "latency", map[string]any{"latency": latency.Milliseconds()}); err != nil {
 		return err
 	}
-	u.Host = proxy.Listen
+	u.Host = proxy.Address()
 	d.upstream = u.Host
 	d.Settings = append(d.Settings, "AUTHSVC_STORE_URL="+u.String())
 	return nil

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"strings"
 	"unicode/utf8"
+
+	"authsvc/e2e/rig"
 )
 
 // row is one line of the table.
@@ -108,15 +107,8 @@ func dash(text string) string {
 
 // writeJSON writes the rows for programs.
 func writeJSON(path string, o options, rows []*row, seconds float64) error {
-	text, err := json.MarshalIndent(map[string]any{
-		"go": runtime.Version(), "cores": runtime.NumCPU(), "connections": o.connections, "seconds_a_round": o.seconds, "rounds": o.rounds, "replicas": o.replicas,
-		"sessions": o.sessions, "redis_latency_ms": o.latency.Milliseconds(), "seconds": seconds, "rows": rows,
-	}, "", "  ")
-	if err == nil {
-		err = os.WriteFile(path, append(text, '\n'), 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("-json: %w", err)
-	}
-	return nil
+	return rig.WriteRows(path, rows, seconds, map[string]any{
+		"connections": o.connections, "seconds_a_round": o.seconds, "rounds": o.rounds, "replicas": o.replicas, "sessions": o.sessions,
+		"redis_latency_ms": o.latency.Milliseconds(),
+	})
 }

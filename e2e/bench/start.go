@@ -7,27 +7,22 @@ import (
 	"net/http"
 	"time"
 
-	toxiproxy "github.com/Shopify/toxiproxy/v2"
-	"github.com/rs/zerolog"
-
 	"authsvc/e2e/rig"
 )
 
 // starts measures from exec to ready, with the provider there and away.
 func (b *bench) starts(ctx context.Context) error {
-	var provider *toxiproxy.Proxy
-	d, err := b.raise(ctx, "start", 1, func(address string) (string, error) {
-		server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-		provider = toxiproxy.NewProxy(server, "provider", "127.0.0.1:0", address)
-		if err := provider.Start(); err != nil {
-			return "", fmt.Errorf("a proxy in front of the provider: %w", err)
+	var provider *rig.Proxy
+	d, err := b.raise(ctx, "start", 1, func(address string) (front string, err error) {
+		if provider, err = rig.StartProxy("the provider", "127.0.0.1:0", address); err != nil {
+			return "", err
 		}
-		return provider.Listen, nil
+		return provider.Address(), nil
 	})
 	if err != nil {
 		return err
 	}
-	d.OnStop(func() error { provider.Stop(); return nil })
+	d.OnStop(func() error { provider.Down(); return nil })
 	one, err := d.replica(ctx)
 	if err != nil {
 		return err
@@ -39,12 +34,12 @@ func (b *bench) starts(ctx context.Context) error {
 			return err
 		}
 		up = append(up, took)
-		provider.Stop()
+		provider.Down()
 		if took, err = startAgain(ctx, one); err != nil {
 			return fmt.Errorf("without the provider: %w", err)
 		}
 		down = append(down, took)
-		if err := provider.Start(); err != nil {
+		if err := provider.Up(); err != nil {
 			return err
 		}
 	}

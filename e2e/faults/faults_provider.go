@@ -220,8 +220,8 @@ func (s *scene) hangUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.toProvider.down()
-	return s.toProvider.up()
+	s.toProvider.Down()
+	return s.toProvider.Up()
 }
 
 // failedLogin is a login that the provider cannot finish: it ends within its bound, with a page.
@@ -247,7 +247,7 @@ func withoutProvider(ctx context.Context, s *scene) error {
 	starting := s.Replicas[0]
 	s.begin()
 	s.silence(starting)
-	s.toProvider.down()
+	s.toProvider.Down()
 	if err := starting.Stop(); err != nil {
 		return err
 	}
@@ -274,7 +274,7 @@ func withoutProvider(ctx context.Context, s *scene) error {
 		}
 	}
 	s.during(ctx, 3*time.Second)
-	err = s.toProvider.up()
+	err = s.toProvider.Up()
 	s.end()
 	return err
 }

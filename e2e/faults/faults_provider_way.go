@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"authsvc/e2e/history"
+	"authsvc/e2e/rig"
 )
 
 // providerWays are F37: replicas do not reach the provider, or not him. Whoever is signed in notices nothing.
@@ -22,12 +23,12 @@ var providerWays = []row{
 		bound: "200; a login ends within 10 s", heal: 2 * time.Second,
 		fault: func(ctx context.Context, s *scene) error {
 			s.begin(history.Login)
-			if err := s.toProvider.hurt(answers, "timeout", map[string]any{"timeout": 0}); err != nil {
+			if err := s.toProvider.Hurt(rig.Answers, "timeout", map[string]any{"timeout": 0}); err != nil {
 				return err
 			}
 			err := s.failedLogin(ctx)
 			s.during(ctx, time.Second)
-			s.toProvider.heal()
+			s.toProvider.Heal()
 			s.end()
 			return err
 		},
@@ -114,12 +115,12 @@ func nameless(ctx context.Context, s *scene) error {
 		s.fail("a login without the provider's name took %v", took)
 	}
 	const elsewhere = "127.0.0.2"
-	_, port, _ := strings.Cut(s.toProvider.address(), ":")
-	if _, moved := s.startProxy("the provider elsewhere", elsewhere+":"+port, s.toProvider.proxy.Upstream); moved != nil {
+	_, port, _ := strings.Cut(s.toProvider.Address(), ":")
+	if _, moved := s.startProxy("the provider elsewhere", elsewhere+":"+port, s.toProvider.Upstream()); moved != nil {
 		return errors.Join(err, moved)
 	}
 	err = errors.Join(err, s.setHosts(elsewhere))
-	s.toProvider.down()
+	s.toProvider.Down()
 	s.during(ctx, hostsCache)
 	s.end()
 	return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"authsvc/e2e/rig"
 	"authsvc/session/storetest"
 )
 
@@ -84,32 +85,32 @@ var redisFaults = []row{
 	},
 	{
 		id: "F5a", name: "20 ms more to Redis, ± 10 ms", on: []topology{standalone}, class: "the way to Redis is bad",
-		bound: "200", fault: onTheWay(3*time.Second, answers, "latency", map[string]any{"latency": 20, "jitter": 10}),
+		bound: "200", fault: onTheWay(3*time.Second, rig.Answers, "latency", map[string]any{"latency": 20, "jitter": 10}),
 	},
 	{
 		id: "F5b", name: "300 ms more to Redis", on: []topology{standalone},
 		bound: "503 within 150 ms; then 200", shows: []int{unavailable},
-		fault: faulty(onTheWay(3*time.Second, answers, "latency", map[string]any{"latency": 300})),
+		fault: faulty(onTheWay(3*time.Second, rig.Answers, "latency", map[string]any{"latency": 300})),
 	},
 	{
 		id: "F6a", name: "each 20th answer of Redis cut after 1 to 40 bytes", on: []topology{standalone},
-		bound: "200 or 503, nobody is another", fault: faulty(onTheWay(3*time.Second, answers, "cut", map[string]any{"every": 20, "most": 40})),
+		bound: "200 or 503, nobody is another", fault: faulty(onTheWay(3*time.Second, rig.Answers, "cut", map[string]any{"every": 20, "most": 40})),
 	},
 	{
 		id: "F6b", name: "each connection to Redis reset after 100 ms", on: []topology{standalone},
-		bound: "200 or 503, nobody is another", fault: faulty(onTheWay(3*time.Second, answers, "reset_peer", map[string]any{"timeout": 100})),
+		bound: "200 or 503, nobody is another", fault: faulty(onTheWay(3*time.Second, rig.Answers, "reset_peer", map[string]any{"timeout": 100})),
 	},
 	{
 		id: "F7", name: "each 20th answer comes 150 ms late, when nobody waits", on: []topology{standalone},
-		bound: "200 or 503, nobody is another", fault: faulty(onTheWay(4*time.Second, answers, "late", map[string]any{"every": 20, "late": 150})),
+		bound: "200 or 503, nobody is another", fault: faulty(onTheWay(4*time.Second, rig.Answers, "late", map[string]any{"every": 20, "late": 150})),
 	},
 	{
 		id: "F8a", name: "Redis' address takes connections and never answers", on: []topology{standalone},
-		bound: "503 within 150 ms; then 200", shows: []int{unavailable}, fault: faulty(onTheWay(3*time.Second, questions, "timeout", map[string]any{"timeout": 0})),
+		bound: "503 within 150 ms; then 200", shows: []int{unavailable}, fault: faulty(onTheWay(3*time.Second, rig.Questions, "timeout", map[string]any{"timeout": 0})),
 	},
 	{
 		id: "F8b", name: "the other end of every connection vanishes silently", on: []topology{standalone},
-		bound: "503 within 150 ms; then 200", shows: []int{unavailable}, fault: faulty(onTheWay(3*time.Second, answers, "timeout", map[string]any{"timeout": 0})),
+		bound: "503 within 150 ms; then 200", shows: []int{unavailable}, fault: faulty(onTheWay(3*time.Second, rig.Answers, "timeout", map[string]any{"timeout": 0})),
 	},
 	{
 		id: "F8c", name: "a replica's network loses all that goes to Redis and back, for 4 s", on: []topology{standalone}, own: special{before: inNetwork}, missing: noNetworks,
@@ -220,10 +221,10 @@ func standStill(ctx context.Context, s *scene) error {
 // onTheWay hurts what is between each replica and Redis.
 func onTheWay(d time.Duration, direction, kind string, attributes map[string]any) func(context.Context, *scene) error {
 	return func(ctx context.Context, s *scene) error {
-		err := s.eachStoreProxy(func(p *proxy) error { return p.hurt(direction, kind, attributes) })
+		err := s.eachStoreProxy(func(p *rig.Proxy) error { return p.Hurt(direction, kind, attributes) })
 		s.during(ctx, d)
 		for _, p := range s.toStore {
-			p.heal()
+			p.Heal()
 		}
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"authsvc/e2e/rig"
 )
 
 // TestFaults plays one row of each class with the built program. It says nothing about times: make faults does.
@@ -148,13 +150,13 @@ func TestProxy(t *testing.T) {
 			}()
 		}
 	}()
-	p, err := startProxy("the test", "127.0.0.1:0", listener.Addr().String())
+	p, err := rig.StartProxy("the test", "127.0.0.1:0", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.down()
+	defer p.Down()
 	ask := func() (answer string, err error) {
-		c, err := net.Dial("tcp", p.address())
+		c, err := net.Dial("tcp", p.Address())
 		if err != nil {
 			return "", err
 		}
@@ -177,29 +179,29 @@ func TestProxy(t *testing.T) {
 		t.Errorf("unharmed: %q, %v", answer, err)
 	}
 	pieces.Store(0)
-	if err := p.hurt(answers, "cut", map[string]any{"every": 2, "most": 40}); err != nil {
+	if err := p.Hurt(rig.Answers, "cut", map[string]any{"every": 2, "most": 40}); err != nil {
 		t.Fatal(err)
 	}
 	if answer, err := ask(); err == nil || answer != "012345678901" {
 		t.Errorf("cut: %q, %v", answer, err)
 	}
-	p.heal()
-	if err := p.hurt(answers, "late", map[string]any{"every": 1, "late": 100}); err != nil {
+	p.Heal()
+	if err := p.Hurt(rig.Answers, "late", map[string]any{"every": 1, "late": 100}); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	if answer, err := ask(); err != nil || answer != "01234567890123456789" || time.Since(began) < 200*time.Millisecond {
 		t.Errorf("late: %q, %v, after %v", answer, err, time.Since(began))
 	}
-	p.heal()
-	if err := p.hurt(answers, "no such harm", nil); err == nil {
+	p.Heal()
+	if err := p.Hurt(rig.Answers, "no such harm", nil); err == nil {
 		t.Error("a harm that there is not does no harm, silently")
 	}
-	p.down()
+	p.Down()
 	if answer, err := ask(); err == nil {
 		t.Errorf("down: %q", answer)
 	}
-	if err := p.up(); err != nil {
+	if err := p.Up(); err != nil {
 		t.Fatal(err)
 	}
 	if answer, err := ask(); err != nil || answer != "01234567890123456789" {

@@ -24,7 +24,7 @@
 //
 //   - s.awaitFailover and s.endWhenWhole, where Redis fails over
 //   - s.store: its servers (storetest.Server: Kill, Start, Pause, Resume, Do), masters(), sentinel, cluster
-//   - s.toStore: the proxies between each replica and Redis (standalone alone); s.toProvider: the one between replicas and the provider. Both: hurt, heal, down, up
+//   - s.toStore: the proxies between each replica and Redis (standalone alone); s.toProvider: the one between replicas and the provider. Both: Hurt, Heal, Down, Up
 //   - s.Replicas (package rig): Kill, Start, Pause, Resume, Stop, AwaitReady, Metrics; s.Restart with changed settings. Of one that cannot answer, say s.silence first
 //   - s.Provider: Intercept, EditJWKS and whatever else idptest has, settable per request; TokensLive, AnswersAfter
 //   - s.beginAt, for a fault of one replica; s.mayLose and s.storeSpoils, for a session that may be lost or is; s.network, where own has one

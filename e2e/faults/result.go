@@ -1,15 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"strings"
 	"time"
 
 	"authsvc/e2e/history"
+	"authsvc/e2e/rig"
 )
 
 // result is what came of a row on one topology.
@@ -129,14 +127,5 @@ func ms(v float64) string {
 
 // writeJSON writes the rows for programs.
 func writeJSON(path string, o options, results []result, seconds float64) error {
-	text, err := json.MarshalIndent(map[string]any{
-		"go": runtime.Version(), "cores": runtime.NumCPU(), "sessions": o.sessions, "rate": o.rate, "replicas": o.replicas, "seconds": seconds, "rows": results,
-	}, "", "  ")
-	if err == nil {
-		err = os.WriteFile(path, append(text, '\n'), 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("-json: %w", err)
-	}
-	return nil
+	return rig.WriteRows(path, results, seconds, map[string]any{"sessions": o.sessions, "rate": o.rate, "replicas": o.replicas})
 }

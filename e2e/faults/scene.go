@@ -117,7 +117,7 @@ func (o options) patiently(bound time.Duration) time.Duration {
 }
 
 // eachStoreProxy does something to what is between each replica and Redis; standalone alone has that.
-func (s *scene) eachStoreProxy(do func(*proxy) error) error {
+func (s *scene) eachStoreProxy(do func(*rig.Proxy) error) error {
 	for _, p := range s.toStore {
 		if err := do(p); err != nil {
 			return err

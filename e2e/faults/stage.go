@@ -24,9 +24,9 @@ type stage struct {
 	options
 	topology   topology
 	store      *store
-	toStore    []*proxy // in front of Redis, one for each replica, in their order; standalone alone has them
-	upstream   string   // where those lead to
-	toProvider *proxy   // in front of the provider, for all replicas
+	toStore    []*rig.Proxy // in front of Redis, one for each replica, in their order; standalone alone has them
+	upstream   string       // where those lead to
+	toProvider *rig.Proxy   // in front of the provider, for all replicas
 	people     []*visitor
 	// providerName, unless empty, is the host by which replicas know the provider.
 	providerName string
@@ -81,7 +81,7 @@ func (s *stage) raise(ctx context.Context) (err error) {
 		if s.toProvider, err = s.startProxy("the provider", s.network.host(site)+":0", address); err != nil {
 			return "", err
 		}
-		host, port, err := net.SplitHostPort(s.toProvider.address())
+		host, port, err := net.SplitHostPort(s.toProvider.Address())
 		return net.JoinHostPort(cmp.Or(s.providerName, host), port), err
 	}
 	names := make([]string, s.sessions)
@@ -132,10 +132,10 @@ func (s *stage) raise(ctx context.Context) (err error) {
 	return nil
 }
 
-func (s *stage) startProxy(name, listen, upstream string) (*proxy, error) {
-	p, err := startProxy(name, listen, upstream)
+func (s *stage) startProxy(name, listen, upstream string) (*rig.Proxy, error) {
+	p, err := rig.StartProxy(name, listen, upstream)
 	if err == nil {
-		s.OnStop(func() error { p.down(); return nil })
+		s.OnStop(func() error { p.Down(); return nil })
 	}
 	return p, err
 }
@@ -149,7 +149,7 @@ func (s *stage) throughProxy(i int) []string {
 	if err != nil {
 		return nil // as in StoreURL, which then is the replica's
 	}
-	u.Host = s.toStore[i].address()
+	u.Host = s.toStore[i].Address()
 	environment := []string{"AUTHSVC_STORE_URL=" + u.String()}
 	if i == 0 && s.network != nil {
 		environment = append(environment, "NETWORK="+s.network.name)
@@ -232,7 +232,7 @@ func (s *stage) retried(ctx context.Context, v *visitor) (err error) {
 // settle brings the stage back to where a row may begin: all replicas as at first, everybody signed in.
 func (s *stage) settle(ctx context.Context) error {
 	for _, p := range append(slices.Clone(s.toStore), s.toProvider) {
-		p.heal()
+		p.Heal()
 	}
 	s.Provider.BeHonest()
 	s.Provider.Honest()

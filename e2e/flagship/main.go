@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"authsvc/e2e/rig"
 	"authsvc/e2e/shifted"
 )
 
@@ -161,7 +162,7 @@ func run(ctx context.Context, o flags, chosen []scenario) (err error) {
 		return err
 	}
 	if o.json != "" {
-		if err := writeJSON(o.json, rows, seconds); err != nil {
+		if err := rig.WriteRows(o.json, rows, seconds, nil); err != nil {
 			return err
 		}
 	}

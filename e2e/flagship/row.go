@@ -1,12 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -158,21 +155,4 @@ func thousands(n int) string {
 		text = text[:i] + "," + text[i:]
 	}
 	return text
-}
-
-// writeJSON writes the rows for programs.
-func writeJSON(path string, rows []*row, seconds float64) error {
-	text, err := json.MarshalIndent(struct {
-		Go      string  `json:"go"`
-		Cores   int     `json:"cores"`
-		Seconds float64 `json:"seconds"`
-		Rows    []*row  `json:"rows"`
-	}{runtime.Version(), runtime.NumCPU(), seconds, rows}, "", "  ")
-	if err == nil {
-		err = os.WriteFile(path, append(text, '\n'), 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("-json: %w", err)
-	}
-	return nil
 }
