@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -82,10 +83,25 @@ func (s *scene) run(ctx context.Context, out *result) error {
 	s.shown(&report)
 	out.take(report, s)
 	out.Excused, out.inconclusive = report.Excused, busy > time.Since(began)/5
+	gone := refused(operations)
+	for session := range p.Losses {
+		gone[session] = true
+	}
 	for _, v := range s.people {
-		v.forgetLost(p.Losses)
+		v.forgetGone(gone)
 	}
 	return nil
+}
+
+// refused are the sessions that a verdict has refused.
+func refused(operations []history.Operation) map[string]bool {
+	sessions := map[string]bool{}
+	for _, o := range operations {
+		if o.Kind == history.Verdict && o.Status == http.StatusUnauthorized {
+			sessions[o.Session] = true
+		}
+	}
+	return sessions
 }
 
 // heal is within what all is well after the fault.
@@ -132,12 +148,10 @@ func (s *scene) busy(p *history.Promises, began time.Time) (all time.Duration) {
 	return all
 }
 
-// forgetLost makes the browser of a session that the store lost sign in again.
-func (v *visitor) forgetLost(losses map[string]history.Loss) {
-	if show, in := v.shown(); in {
-		if _, lost := losses[show.session]; lost {
-			v.forget()
-		}
+// forgetGone makes the browser of a session that is gone sign in again: the store lost it, or it was refused, which is judged by now and would fail the rows that follow, too.
+func (v *visitor) forgetGone(gone map[string]bool) {
+	if show, in := v.shown(); in && gone[show.session] {
+		v.forget()
 	}
 }
 
