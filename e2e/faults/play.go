@@ -178,6 +178,7 @@ const (
 // holdings are what a replica has counted and holds.
 type holdings struct {
 	history.Resources
+	resident            float64 // bytes, the race detector's included
 	unavailable, panics int
 }
 
@@ -192,8 +193,13 @@ func (s *stage) measure(ctx context.Context) (map[string]holdings, error) {
 			return nil, err
 		}
 		h := holdings{Resources: history.Resources{
-			PID: one.PID(), Goroutines: metrics["go_goroutines"], Files: metrics["process_open_fds"], Memory: metrics["process_resident_memory_bytes"],
-		}}
+			PID: one.PID(), Goroutines: metrics["go_goroutines"], Files: metrics["process_open_fds"],
+		}, resident: metrics["process_resident_memory_bytes"]}
+		h.Memory = h.resident
+		if s.race {
+			// What Go has from the system. The rest is the race detector's, which remembers ever more of who wrote what from where.
+			h.Memory = metrics["go_memstats_sys_bytes"] - metrics["go_memstats_heap_released_bytes"]
+		}
 		for name, value := range metrics {
 			if strings.HasPrefix(name, `authsvc_decisions_total{outcome="unavailable"`) {
 				h.unavailable += int(value)
@@ -210,11 +216,7 @@ func (s *stage) measure(ctx context.Context) (map[string]holdings, error) {
 // minutes; the collector leaves some memory for later.
 func (s *stage) slack() history.Resources {
 	const pool, few, heap = 32, 12, 24 << 20
-	slack := history.Resources{Goroutines: few, Files: few + float64(pool*len(s.store.masters())), Memory: heap}
-	if s.race {
-		slack.Memory *= 5 // the race detector remembers who wrote what
-	}
-	return slack
+	return history.Resources{Goroutines: few, Files: few + float64(pool*len(s.store.masters())), Memory: heap}
 }
 
 // compare holds what the replicas hold and have counted against what they held before, and against what was seen. What is given back late is waited for.

@@ -73,8 +73,8 @@ func (s *stage) grown(first, last map[string]holdings) result {
 	r := result{ID: "soak", Name: fmt.Sprintf("%v of random faults", s.soak), Topology: s.topology, Bound: "nothing grows"}
 	for _, one := range s.Replicas {
 		was, is := first[one.Name], last[one.Name]
-		r.Notes = append(r.Notes, fmt.Sprintf("%s: goroutines %.0f to %.0f, files %.0f to %.0f, MiB %.0f to %.0f", one.Name,
-			was.Goroutines, is.Goroutines, was.Files, is.Files, was.Memory/(1<<20), is.Memory/(1<<20)))
+		r.Notes = append(r.Notes, fmt.Sprintf("%s: goroutines %.0f to %.0f, files %.0f to %.0f, MiB %.0f to %.0f, of %.0f to %.0f resident", one.Name,
+			was.Goroutines, is.Goroutines, was.Files, is.Files, was.Memory/(1<<20), is.Memory/(1<<20), was.resident/(1<<20), is.resident/(1<<20)))
 		is.PID = was.PID // also when it was started anew
 		for _, text := range history.LeftOver(was.Resources, is.Resources, s.slack()) {
 			r.fail("%s holds %s", one.Name, text)

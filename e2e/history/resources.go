@@ -10,7 +10,7 @@ type Resources struct {
 	PID        int
 	Goroutines float64
 	Files      float64 // open descriptors
-	Memory     float64 // resident bytes
+	Memory     float64 // bytes, by one measure before and after
 }
 
 // LeftOver returns what a process holds more of than before, in words; nothing when all is back where it was. Less is fine, and so is more by a tenth and the
