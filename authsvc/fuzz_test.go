@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-jose/go-jose/v4"
@@ -300,7 +301,7 @@ func FuzzEnvoyPath(f *testing.F) {
 // does not lets them pass. Of /start it agrees with net/url on the first parameter, wherever that can read the query.
 func FuzzQuery(f *testing.F) {
 	for _, seed := range []string{
-		"", "a=b", "allowed_groups=x", "allowed_groups=", "%61llowed_emails=", "rule", "a=b&allowed_email_domains=*", "ALLOWED", "%zz", "a;b", "=allowed", "a=allowed_groups",
+		"", "a=b", "allowed_groups=x", "allowed_groups=", "rule7", "%20Rules=x", "arule", "%61llowed_emails=", "rule", "a=b&allowed_email_domains=*", "ALLOWED", "%zz", "a;b", "=allowed", "a=allowed_groups",
 		"rd", "rd=", "rd=/a", "x=y&rd=%2Fa%3Fb%26c&rd=no", "rd=a+b", "rd=%", "RD=a", "&&rd=a=b", "rd=/a;b", "rd=/a?x=1&rd=https://evil.com",
 	} {
 		f.Add(seed)
@@ -315,8 +316,10 @@ func FuzzQuery(f *testing.F) {
 			if _, valueErr := url.QueryUnescape(value); err != nil || valueErr != nil || strings.Contains(pair, ";") {
 				readable = false
 			}
-			if key == "rule" || len(key) >= 7 && strings.EqualFold(key[:7], "allowed") && lowerASCII(key[:7]) == "allowed" {
-				restricts = true
+			for _, begins := range []string{"allowed", "rule"} { // also where it is no name of ours: who wrote it meant to restrict
+				if start := strings.TrimLeftFunc(key, unicode.IsSpace); len(start) >= len(begins) && lowerASCII(start[:len(begins)]) == begins {
+					restricts = true
+				}
 			}
 		}
 		d := decide(anybody.match(asked{}, false), nobody, parseNarrowing(query), time.Time{})
