@@ -107,7 +107,7 @@ type Session struct {
 	UserinfoInterval time.Duration `key:"userinfo_interval" default:"0" shared:"report" doc:"ask userinfo this often for changed claims, beside each refresh; 0 is never"`
 	RefreshLimit     int           `key:"refresh_limit" default:"1000" shared:"report" doc:"refreshes that one replica has under way at most, at each site; what is due beyond them is refreshed by a later request"`
 	MaxPerUser       int           `key:"max_per_user" default:"0" shared:"report" doc:"newest sessions that a user keeps; 0 is no cap"`
-	CacheTTL         time.Duration `key:"cache_ttl" service:"true" default:"5s" shared:"report" doc:"how long a replica may trust its own copy; 0 turns the cache off"`
+	CacheTTL         time.Duration `key:"cache_ttl" service:"true" default:"5s" shared:"report" doc:"how long a replica may trust its own copy; 0 asks the store for each verdict"`
 	ServeStale       time.Duration `key:"serve_stale" service:"true" default:"0" shared:"report" doc:"how long a cached session may pass while the store is down"`
 }
 

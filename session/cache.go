@@ -26,12 +26,12 @@ var _ Observer = (*Cache)(nil)
 // CacheOptions are a cache's bounds.
 type CacheOptions struct {
 	// TTL is the age, from the moment the store was asked, at which an entry is not used any more whatever the Watcher told: the bound on a
-	// lost message. 0 keeps nothing.
+	// lost message. With 0 the store is asked each time, and the entries only spare opening again what it has as it was.
 	TTL time.Duration
 	// Stale is how long after the last moment that this replica was sure of it an entry may be used while the store cannot tell; it
 	// is sure no longer than TTL after it asked. 0 means never.
 	Stale time.Duration
-	// Bytes bounds the memory of all entries together.
+	// Bytes bounds the memory of all entries together; 0 keeps none.
 	Bytes uint64
 	// Report, unless nil, is told the result of each question.
 	Report func(result string)
@@ -49,13 +49,14 @@ type cached struct {
 	derived     any
 	derivedSize int
 	asked       time.Time // when the store was asked, by this host's clock
+	digest      digest    // of the record that it was opened from
 	epoch       uint64
 }
 
 // NewCache makes a cache.
 func NewCache(o CacheOptions) *Cache {
 	c := &Cache{o: o}
-	if o.TTL > 0 && o.Bytes > 0 {
+	if o.Bytes > 0 {
 		c.entries = otter.Must(&otter.Options[ID, *cached]{
 			MaximumWeight: o.Bytes,
 			Weigher:       func(_ ID, e *cached) uint32 { return e.weight() },
@@ -112,9 +113,22 @@ func (c *Cache) forgetAll() {
 	}
 }
 
+// answers reports whether entries are ever used without asking the store.
+func (c *Cache) answers() bool { return c != nil && c.entries != nil && c.o.TTL > 0 }
+
+// former returns what was made last of a session's record, however long ago that was and whatever was told since: it is of use only beside a record that was
+// just read, and has the same digest.
+func (c *Cache) former(id ID) *cached {
+	if c == nil || c.entries == nil {
+		return nil
+	}
+	e, _ := c.entries.GetIfPresent(id)
+	return e
+}
+
 // get returns an entry that this replica is sure of; now is the store's time.
 func (c *Cache) get(id ID, withTokens bool, now time.Time) (*cached, bool) {
-	if c == nil || c.entries == nil {
+	if !c.answers() {
 		return nil, false
 	}
 	if !c.armed.Load() {
@@ -132,7 +146,7 @@ func (c *Cache) get(id ID, withTokens bool, now time.Time) (*cached, bool) {
 
 // peek is get, which reports nothing.
 func (c *Cache) peek(id ID, withTokens bool, now time.Time) (*cached, bool) {
-	if c == nil || c.entries == nil || !c.armed.Load() {
+	if !c.answers() || !c.armed.Load() {
 		return nil, false
 	}
 	return c.fresh(id, withTokens, now)
@@ -146,7 +160,7 @@ func (c *Cache) fresh(id ID, withTokens bool, now time.Time) (*cached, bool) {
 
 // stale returns an entry for when the store cannot tell.
 func (c *Cache) stale(id ID, withTokens bool, now time.Time) (*cached, bool) {
-	if c == nil || c.entries == nil || c.o.Stale <= 0 {
+	if !c.answers() || c.o.Stale <= 0 {
 		return nil, false
 	}
 	e, ok := c.find(id, withTokens, now)
@@ -192,9 +206,16 @@ func (c *Cache) await(id ID) (changed <-chan struct{}, stop func()) {
 	return c.changes.await(id)
 }
 
+// confirm is keep for a copy of an entry that is there already: it is worth writing only where it may be used without asking the store.
+func (c *Cache) confirm(begun moment, e *cached) {
+	if c.answers() && (c.armed.Load() || c.o.Stale > 0) {
+		c.keep(begun, e)
+	}
+}
+
 // keep stores what a load brought, unless something has changed since it began.
 func (c *Cache) keep(begun moment, e *cached) {
-	if c == nil || c.entries == nil || !c.armed.Load() && c.o.Stale <= 0 {
+	if c == nil || c.entries == nil {
 		return
 	}
 	id := e.session.ID

@@ -107,6 +107,12 @@ func (k *Keyring) sealedBy(sealed []byte) (*masterKey, error) {
 	return key, nil
 }
 
+// opens reports whether the key that a sealed value names is on the ring.
+func (k *Keyring) opens(sealed []byte) bool {
+	_, err := k.sealedBy(sealed)
+	return err == nil
+}
+
 // Open reverses Seal, with any key of the ring. It returns ErrSealed for a value that was not sealed
 // for exactly this purpose, context and associated data, and ErrUnknownKey for one whose key is not on the ring.
 func (k *Keyring) Open(purpose string, context, associated, sealed []byte) ([]byte, error) {

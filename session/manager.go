@@ -42,6 +42,9 @@ type Manager struct {
 // errEndedHere says that this replica has ended the session, whatever the store still holds.
 var errEndedHere = fmt.Errorf("%w: it was ended here", ErrNotFound)
 
+// errExpired says that the record's own end has come, whatever the store makes of it.
+var errExpired = fmt.Errorf("%w: it has expired", ErrNotFound)
+
 // Purposes of the two seals of a record.
 const (
 	sealIdentity = "record identity"
@@ -134,18 +137,45 @@ func (m *Manager) seal(token Token, s *Session, t Tokens, now time.Time) (Record
 // Load returns the session that the token opens. Errors: ErrNotFound when there is none or it has
 // expired, ErrCorrupt when it cannot be read; any other, ErrUnknownKey among them, means "cannot tell".
 func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
-	if m.Endings.Has(token.ID()) {
-		return Session{}, errEndedHere
-	}
-	r, err := m.Store.Load(ctx, token.ID())
+	r, err := m.record(ctx, token, false)
 	if err != nil {
-		return Session{}, m.notLoaded(token, err)
+		return Session{}, err
 	}
 	s, _, err := m.open(token, r)
 	if err != nil {
 		return Session{}, m.notLoaded(token, err)
 	}
 	return s, nil
+}
+
+// LoadWithTokens is Load, with the provider's tokens, which are zero for a session that has none.
+// Errors: as Load.
+func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tokens, error) {
+	r, err := m.record(ctx, token, true)
+	if err != nil {
+		return Session{}, Tokens{}, err
+	}
+	s, t, err := m.open(token, r)
+	if err != nil {
+		return Session{}, Tokens{}, m.notLoaded(token, err)
+	}
+	return s, t, nil
+}
+
+// record asks the store.
+func (m *Manager) record(ctx context.Context, token Token, withTokens bool) (r Record, err error) {
+	if m.Endings.Has(token.ID()) {
+		return Record{}, errEndedHere
+	}
+	if withTokens {
+		r, err = m.Store.LoadWithTokens(ctx, token.ID())
+	} else {
+		r, err = m.Store.Load(ctx, token.ID())
+	}
+	if err != nil {
+		return Record{}, m.notLoaded(token, err)
+	}
+	return r, nil
 }
 
 // notLoaded has the cache forget a session of which the store knows that it is gone or spoilt, whatever the Watcher tells.
@@ -156,59 +186,39 @@ func (m *Manager) notLoaded(token Token, err error) error {
 	return fmt.Errorf("load session: %w", err)
 }
 
-// LoadWithTokens is Load, with the provider's tokens, which are zero for a session that has none.
-// Errors: as Load.
-func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tokens, error) {
-	if m.Endings.Has(token.ID()) {
-		return Session{}, Tokens{}, errEndedHere
+// open checks and opens a record. The record's own expiry counts, whatever the store's: a
+// key whose expiry was taken away ends in time all the same.
+func (m *Manager) open(token Token, r Record) (Session, Tokens, error) {
+	if r.Site != m.Site {
+		return Session{}, Tokens{}, fmt.Errorf("%w: it belongs to another site", ErrNotFound)
 	}
-	r, err := m.Store.LoadWithTokens(ctx, token.ID())
+	identity, err := m.unseal(sealIdentity, token, r.associated(PartIdentity), r.Identity)
 	if err != nil {
-		return Session{}, Tokens{}, m.notLoaded(token, err)
+		return Session{}, Tokens{}, err
 	}
-	s, identity, err := m.open(token, r)
+	now := m.now()
+	if !now.Before(r.Expires) {
+		return Session{}, Tokens{}, errExpired
+	}
+	s, err := decodeIdentity(identity, r.Format)
 	if err != nil {
-		return Session{}, Tokens{}, m.notLoaded(token, err)
+		return Session{}, Tokens{}, err
 	}
+	s.ID, s.Version, s.Site, s.Expires, s.details = r.ID, r.Version, r.Site, r.Expires, r.Details
+	s.IdleExpires = r.idleExpires(now)
+	t := Tokens{Expiry: s.AccessExpires}
 	if r.Tokens == nil {
-		return s, Tokens{Expiry: s.AccessExpires}, nil
+		return s, t, nil
 	}
 	plaintext, err := m.unseal(sealTokens, token, r.associated(PartTokens), r.Tokens)
 	if err != nil {
 		return Session{}, Tokens{}, fmt.Errorf("tokens: %w", err)
 	}
-	t, err := decodeTokens(plaintext, tokensContext(s, identity))
-	if err != nil {
+	if t, err = decodeTokens(plaintext, tokensContext(s, identity)); err != nil {
 		return Session{}, Tokens{}, fmt.Errorf("tokens: %w", err)
 	}
 	t.Expiry = s.AccessExpires
 	return s, t, nil
-}
-
-// open checks and opens the identity of a record, and returns its plaintext, too. The record's own expiry counts, whatever the store's: a
-// key whose expiry was taken away ends in time all the same.
-func (m *Manager) open(token Token, r Record) (Session, []byte, error) {
-	if r.Site != m.Site {
-		return Session{}, nil, fmt.Errorf("%w: it belongs to another site", ErrNotFound)
-	}
-	plaintext, err := m.unseal(sealIdentity, token, r.associated(PartIdentity), r.Identity)
-	if err != nil {
-		return Session{}, nil, err
-	}
-	now := m.now()
-	if !now.Before(r.Expires) {
-		return Session{}, nil, fmt.Errorf("%w: it has expired", ErrNotFound)
-	}
-	s, err := decodeIdentity(plaintext, r.Format)
-	if err != nil {
-		return Session{}, nil, err
-	}
-	s.ID, s.Version, s.Site, s.Expires, s.details = r.ID, r.Version, r.Site, r.Expires, r.Details
-	s.IdleExpires = now.Add(r.TTL)
-	if s.IdleExpires.After(s.Expires) {
-		s.IdleExpires = s.Expires
-	}
-	return s, plaintext, nil
 }
 
 // unseal opens a part. What does not open is corrupt; what another replica's key sealed is not.

@@ -12,7 +12,7 @@ type Recalled struct {
 	Session *Session
 	// Now is when the session was live, in the store's time.
 	Now time.Time
-	// Tokens are zero unless they were asked for; of those that the cache keeps only the access token and its expiry are known.
+	// Tokens are zero unless they were asked for, and then the access token and its expiry are known, but no other.
 	Tokens Tokens
 	// Derived is what the manager's Derive made of the session; nil without it.
 	Derived any
@@ -52,24 +52,12 @@ func (m *Manager) Recall(ctx context.Context, token Token, withTokens bool) (Rec
 		return e.recalled(now), nil
 	}
 	asked, begun := time.Now(), m.Cache.begin(id)
-	var s Session
-	var t Tokens
-	var err error
-	if withTokens {
-		s, t, err = m.LoadWithTokens(ctx, token)
-	} else {
-		s, err = m.Load(ctx, token)
-	}
+	r, err := m.record(ctx, token, withTokens)
 	if err == nil {
-		s.details = nil // no verdict needs them, and they would hold the whole record
-		e := &cached{session: s, tokens: Tokens{AccessToken: t.AccessToken, Expiry: t.Expiry}, withTokens: withTokens, asked: asked}
-		if m.Derive != nil {
-			e.derived, e.derivedSize = m.Derive(s, t)
+		var e *cached
+		if e, err = m.reopen(token, r, withTokens, asked, begun); err == nil {
+			return e.recalled(m.now()), nil
 		}
-		m.Cache.keep(begun, e)
-		recalled := e.recalled(m.now())
-		recalled.Tokens = t
-		return recalled, nil
 	}
 	if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 		now := m.now()
@@ -80,4 +68,34 @@ func (m *Manager) Recall(ctx context.Context, token Token, withTokens bool) (Rec
 		}
 	}
 	return Recalled{}, err
+}
+
+// reopen is open, which takes what it made of the same record before where there is nothing new in it: most of a load's cost is opening, and most records
+// are as they were. The store's word it is all the same, and the keys' of this manager, which may be others by now.
+func (m *Manager) reopen(token Token, r Record, withTokens bool, asked time.Time, begun moment) (*cached, error) {
+	digest := r.digest()
+	if e := m.Cache.former(r.ID); e != nil && e.digest == digest && e.withTokens == withTokens && e.session.Site == m.Site && m.Keyring.opens(r.Identity) {
+		now := m.now()
+		if !now.Before(r.Expires) {
+			return nil, m.notLoaded(token, errExpired)
+		}
+		e := *e
+		e.asked, e.session.IdleExpires = asked, r.idleExpires(now)
+		m.Cache.confirm(begun, &e)
+		return &e, nil
+	}
+	s, t, err := m.open(token, r)
+	if err != nil {
+		return nil, m.notLoaded(token, err)
+	}
+	if !withTokens {
+		t = Tokens{}
+	}
+	s.details = nil // no verdict needs them, and they would hold the whole record
+	e := &cached{session: s, tokens: Tokens{AccessToken: t.AccessToken, Expiry: t.Expiry}, withTokens: withTokens, asked: asked, digest: digest}
+	if m.Derive != nil {
+		e.derived, e.derivedSize = m.Derive(s, t)
+	}
+	m.Cache.keep(begun, e)
+	return e, nil
 }

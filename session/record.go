@@ -2,6 +2,7 @@ package session
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -159,6 +160,29 @@ func decodeValue(id ID, value []byte) (Record, []byte, error) {
 	}
 	r.Site = string(rest[:siteLength])
 	return r, rest[siteLength:], nil
+}
+
+// idleExpires is when a record that was read at now ends unless it is touched.
+func (r Record) idleExpires(now time.Time) time.Time {
+	if ends := now.Add(r.TTL); ends.Before(r.Expires) {
+		return ends
+	}
+	return r.Expires
+}
+
+// digest identifies what a record was read from, byte for byte: the stored value, or both where there were two. Half of SHA-256 is enough, as nobody
+// finds another value that has the digest of a given one.
+type digest [sha256.Size / 2]byte
+
+func (r Record) digest() digest {
+	var room [1 << 10]byte // most records fit
+	b := append(r.appendHeader(room[:0], PartIdentity), r.Identity...)
+	if r.Tokens != nil {
+		b = append(append(b, r.Tokens...), byte(PartTokens)) // their header is the identity's; see DecodeRecord
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(len(r.Identity))) // no two records give the same bytes
+	sum := sha256.Sum256(b)
+	return digest(sum[:])
 }
 
 // associated is what the seal of a part covers besides its contents: which part it is, the whole
