@@ -272,6 +272,10 @@ func (h hangingStore) Load(ctx context.Context, _ session.ID) (session.Record, e
 	return session.Record{}, context.DeadlineExceeded
 }
 
+func (h hangingStore) LoadWithoutTTL(ctx context.Context, id session.ID) (session.Record, error) {
+	return h.Load(ctx, id)
+}
+
 // panickyStore has a bug.
 type panickyStore struct{ *faultyStore }
 

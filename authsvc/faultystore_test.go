@@ -71,6 +71,13 @@ func (f *faultyStore) Load(ctx context.Context, id session.ID) (session.Record, 
 	return f.Store.Load(ctx, id)
 }
 
+func (f *faultyStore) LoadWithoutTTL(ctx context.Context, id session.ID) (session.Record, error) {
+	if err := f.ask("load", id); err != nil {
+		return session.Record{}, err
+	}
+	return f.Store.LoadWithoutTTL(ctx, id)
+}
+
 func (f *faultyStore) LoadWithTokens(ctx context.Context, id session.ID) (session.Record, error) {
 	if err := f.ask("loadwithtokens"); err != nil {
 		return session.Record{}, err

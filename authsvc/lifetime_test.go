@@ -94,6 +94,12 @@ func (p *persistStore) Load(ctx context.Context, id session.ID) (session.Record,
 	return r, err
 }
 
+func (p *persistStore) LoadWithoutTTL(ctx context.Context, id session.ID) (session.Record, error) {
+	r, err := p.Load(ctx, id)
+	r.TTL = 0
+	return r, err
+}
+
 // TestPersistedRecord ends a session by the record's own expiry when the store's is gone.
 func TestPersistedRecord(t *testing.T) {
 	var config *Config

@@ -116,8 +116,11 @@ func (c *Cache) forgetAll() {
 // answers reports whether entries are ever used without asking the store.
 func (c *Cache) answers() bool { return c != nil && c.entries != nil && c.o.TTL > 0 }
 
-// former returns what was made last of a session's record, however long ago that was and whatever was told since: it is of use only beside a record that was
-// just read, and has the same digest.
+// confirms reports whether it is worth noting that an entry was found to be as the store has it: whether it may then be used without asking.
+func (c *Cache) confirms() bool { return c.answers() && (c.armed.Load() || c.o.Stale > 0) }
+
+// former returns what was made last of a session's record, however long ago that was and whatever was told since. It says nothing by itself; see
+// Manager.reload.
 func (c *Cache) former(id ID) *cached {
 	if c == nil || c.entries == nil {
 		return nil
@@ -204,13 +207,6 @@ func (c *Cache) await(id ID) (changed <-chan struct{}, stop func()) {
 		return nil, func() {}
 	}
 	return c.changes.await(id)
-}
-
-// confirm is keep for a copy of an entry that is there already: it is worth writing only where it may be used without asking the store.
-func (c *Cache) confirm(begun moment, e *cached) {
-	if c.answers() && (c.armed.Load() || c.o.Stale > 0) {
-		c.keep(begun, e)
-	}
 }
 
 // keep stores what a load brought, unless something has changed since it began.

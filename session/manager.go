@@ -137,7 +137,7 @@ func (m *Manager) seal(token Token, s *Session, t Tokens, now time.Time) (Record
 // Load returns the session that the token opens. Errors: ErrNotFound when there is none or it has
 // expired, ErrCorrupt when it cannot be read; any other, ErrUnknownKey among them, means "cannot tell".
 func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
-	r, err := m.record(ctx, token, false)
+	r, err := m.record(ctx, token, m.Store.Load)
 	if err != nil {
 		return Session{}, err
 	}
@@ -151,7 +151,7 @@ func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
 // LoadWithTokens is Load, with the provider's tokens, which are zero for a session that has none.
 // Errors: as Load.
 func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tokens, error) {
-	r, err := m.record(ctx, token, true)
+	r, err := m.record(ctx, token, m.Store.LoadWithTokens)
 	if err != nil {
 		return Session{}, Tokens{}, err
 	}
@@ -163,15 +163,11 @@ func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tok
 }
 
 // record asks the store.
-func (m *Manager) record(ctx context.Context, token Token, withTokens bool) (r Record, err error) {
+func (m *Manager) record(ctx context.Context, token Token, load func(context.Context, ID) (Record, error)) (Record, error) {
 	if m.Endings.Has(token.ID()) {
 		return Record{}, errEndedHere
 	}
-	if withTokens {
-		r, err = m.Store.LoadWithTokens(ctx, token.ID())
-	} else {
-		r, err = m.Store.Load(ctx, token.ID())
-	}
+	r, err := load(ctx, token.ID())
 	if err != nil {
 		return Record{}, m.notLoaded(token, err)
 	}

@@ -72,6 +72,10 @@ func (s *spy) Load(ctx context.Context, id session.ID) (session.Record, error) {
 	return s.load(s.Store.Load(ctx, id))
 }
 
+func (s *spy) LoadWithoutTTL(ctx context.Context, id session.ID) (session.Record, error) {
+	return s.load(s.Store.LoadWithoutTTL(ctx, id))
+}
+
 func (s *spy) LoadWithTokens(ctx context.Context, id session.ID) (session.Record, error) {
 	return s.load(s.Store.LoadWithTokens(ctx, id))
 }

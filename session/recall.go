@@ -51,13 +51,9 @@ func (m *Manager) Recall(ctx context.Context, token Token, withTokens bool) (Rec
 	if e, ok := m.Cache.get(id, withTokens, now); ok && e.session.Site == m.Site {
 		return e.recalled(now), nil
 	}
-	asked, begun := time.Now(), m.Cache.begin(id)
-	r, err := m.record(ctx, token, withTokens)
+	e, err := m.reload(ctx, token, withTokens)
 	if err == nil {
-		var e *cached
-		if e, err = m.reopen(token, r, withTokens, asked, begun); err == nil {
-			return e.recalled(m.now()), nil
-		}
+		return e.recalled(m.now()), nil
 	}
 	if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 		now := m.now()
@@ -70,32 +66,69 @@ func (m *Manager) Recall(ctx context.Context, token Token, withTokens bool) (Rec
 	return Recalled{}, err
 }
 
-// reopen is open, which takes what it made of the same record before where there is nothing new in it: most of a load's cost is opening, and most records
-// are as they were. The store's word it is all the same, and the keys' of this manager, which may be others by now.
-func (m *Manager) reopen(token Token, r Record, withTokens bool, asked time.Time, begun moment) (*cached, error) {
-	digest := r.digest()
-	if e := m.Cache.former(r.ID); e != nil && e.digest == digest && e.withTokens == withTokens && e.session.Site == m.Site && m.Keyring.opens(r.Identity) {
-		now := m.now()
-		if !now.Before(r.Expires) {
-			return nil, m.notLoaded(token, errExpired)
-		}
-		e := *e
-		e.asked, e.session.IdleExpires = asked, r.idleExpires(now)
-		m.Cache.confirm(begun, &e)
-		return &e, nil
+// reload asks the store. What was made of the same record before is used again where there is nothing new in it: most of a load's cost is opening, and
+// most records are as they were. It is the store's word all the same, and the keys' of this manager, which may be others by now.
+func (m *Manager) reload(ctx context.Context, token Token, withTokens bool) (*cached, error) {
+	id, asked := token.ID(), time.Now()
+	begun, former := m.Cache.begin(id), m.Cache.former(id)
+	if former != nil && (former.session.Site != m.Site || former.withTokens != withTokens) {
+		former = nil
 	}
+	load, lives := m.Store.Load, false
+	if withTokens {
+		load = m.Store.LoadWithTokens
+	} else if former != nil && m.lasts(&former.session) {
+		load, lives = m.Store.LoadWithoutTTL, true
+	}
+	r, err := m.record(ctx, token, load)
+	if err != nil {
+		return nil, err
+	}
+	now, digest := m.now(), r.digest()
+	if lives {
+		r.TTL = former.session.IdleExpires.Sub(now)
+	}
+	if former == nil || former.digest != digest || !m.Keyring.opens(r.Identity) {
+		e, err := m.opened(token, r, withTokens)
+		if err != nil {
+			return nil, m.notLoaded(token, err)
+		}
+		e.asked, e.digest = asked, digest
+		m.Cache.keep(begun, e)
+		return e, nil
+	}
+	if !now.Before(r.Expires) {
+		return nil, m.notLoaded(token, errExpired)
+	}
+	if lives && !m.Cache.confirms() {
+		return former, nil // there is nothing to note
+	}
+	e := *former
+	e.asked, e.session.IdleExpires = asked, r.idleExpires(now)
+	m.Cache.keep(begun, &e)
+	return &e, nil
+}
+
+// lasts reports whether a session that the store held some time ago is not about to end for want of use, if it is there at all: nobody shortens a life, so
+// that what was left of it then is left at least, and whether it is to be touched need not be asked again.
+func (m *Manager) lasts(s *Session) bool {
+	now := m.now()
+	return now.Before(s.IdleExpires) && !m.TouchDue(s, now)
+}
+
+// opened opens a record for the cache.
+func (m *Manager) opened(token Token, r Record, withTokens bool) (*cached, error) {
 	s, t, err := m.open(token, r)
 	if err != nil {
-		return nil, m.notLoaded(token, err)
+		return nil, err
 	}
 	if !withTokens {
 		t = Tokens{}
 	}
 	s.details = nil // no verdict needs them, and they would hold the whole record
-	e := &cached{session: s, tokens: Tokens{AccessToken: t.AccessToken, Expiry: t.Expiry}, withTokens: withTokens, asked: asked, digest: digest}
+	e := &cached{session: s, tokens: Tokens{AccessToken: t.AccessToken, Expiry: t.Expiry}, withTokens: withTokens}
 	if m.Derive != nil {
 		e.derived, e.derivedSize = m.Derive(s, t)
 	}
-	m.Cache.keep(begun, e)
 	return e, nil
 }

@@ -34,6 +34,9 @@ type Store interface {
 	// this session's, and ErrForeign, when somebody else's answer came (both "cannot tell").
 	Load(ctx context.Context, id ID) (Record, error)
 
+	// LoadWithoutTTL is Load for those who know that the record lives long enough if it is there: the TTL is 0, and is not asked for. Errors: as Load.
+	LoadWithoutTTL(ctx context.Context, id ID) (Record, error)
+
 	// LoadWithTokens returns the record with both parts, of one version. A record that was written
 	// without tokens has none. Errors: as Load.
 	LoadWithTokens(ctx context.Context, id ID) (Record, error)

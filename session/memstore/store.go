@@ -80,6 +80,13 @@ func (s *Store) Load(ctx context.Context, id session.ID) (session.Record, error)
 	return s.load(ctx, id, false)
 }
 
+// LoadWithoutTTL implements session.Store.
+func (s *Store) LoadWithoutTTL(ctx context.Context, id session.ID) (session.Record, error) {
+	r, err := s.load(ctx, id, false)
+	r.TTL = 0
+	return r, err
+}
+
 // LoadWithTokens implements session.Store.
 func (s *Store) LoadWithTokens(ctx context.Context, id session.ID) (session.Record, error) {
 	return s.load(ctx, id, true)

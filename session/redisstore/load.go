@@ -16,23 +16,35 @@ import (
 
 // Load implements session.Store.
 func (s *Store) Load(ctx context.Context, id session.ID) (session.Record, error) {
-	return s.share(ctx, id, false)
+	return s.share(ctx, question{id: id, withTTL: true}, false)
+}
+
+// LoadWithoutTTL implements session.Store.
+func (s *Store) LoadWithoutTTL(ctx context.Context, id session.ID) (session.Record, error) {
+	r, err := s.share(ctx, question{id: id}, false)
+	r.TTL = 0 // that others have asked for
+	return r, err
 }
 
 // LoadWithTokens implements session.Store.
 func (s *Store) LoadWithTokens(ctx context.Context, id session.ID) (session.Record, error) {
-	return s.share(ctx, id, true)
+	return s.share(ctx, question{id: id, withTTL: true}, true)
 }
 
 // question is one record that is asked for, by any number of callers, and the answer.
 type question struct {
-	id     session.ID
-	record session.Record
-	err    error
+	id      session.ID
+	withTTL bool
+	record  session.Record
+	err     error
 }
 
-// errUnasked stands for the answer until there is one.
-var errUnasked = errors.New("it was not asked")
+var (
+	// errUnasked stands for the answer until there is one.
+	errUnasked = errors.New("it was not asked")
+	// errUnconfirmed says that one reply says that there is no record.
+	errUnconfirmed = errors.New("one reply says that there is none")
+)
 
 // load answers questions by one operation.
 func (s *Store) load(ctx context.Context, withTokens bool, questions []*question) {
@@ -70,11 +82,13 @@ func worst(questions []*question) (err error) {
 	return err
 }
 
-// readDoubtful asks once more, marked and over new connections, where something came back that is not this session's record. A connection
-// that is a reply behind is cured by that; a record that somebody moved stays where it is, and is of no use to anyone.
+// readDoubtful asks once more, marked, where one reply says that there is none, and, over new connections, where something came back that is not this
+// session's record. A connection that is a reply behind is cured by that; a record that somebody moved stays where it is, and is of no use to anyone.
 func (s *Store) readDoubtful(ctx context.Context, questions []*question, parts int) {
 	foreign := func(err error) bool { return errors.Is(err, session.ErrForeign) }
-	doubtful := those(questions, func(err error) bool { return foreign(err) || errors.Is(err, session.ErrCorrupt) })
+	doubtful := those(questions, func(err error) bool {
+		return foreign(err) || errors.Is(err, session.ErrCorrupt) || errors.Is(err, errUnconfirmed)
+	})
 	if len(doubtful) == 0 {
 		return
 	}
@@ -86,14 +100,17 @@ func (s *Store) readDoubtful(ctx context.Context, questions []*question, parts i
 	s.readMarked(ctx, doubtful, parts)
 }
 
-// read asks for identities and their lives in one round trip. What it gives may be the answer to another question, which the bytes of
-// the ID tell; that there is none counts only when both commands say so.
+// read asks for identities, and their lives where somebody wants to know, in one round trip. What it gives may be the answer to another question, which the
+// bytes of the ID tell; that there is none counts only when two replies say so.
 func (s *Store) read(ctx context.Context, questions []*question) {
 	pipe := s.client.Pipeline()
 	identities, lefts := make([]*redis.StringCmd, len(questions)), make([]*redis.DurationCmd, len(questions))
 	for i, q := range questions {
 		key := s.recordKey(kindSession, q.id)
-		identities[i], lefts[i] = pipe.Get(ctx, key), pipe.PTTL(ctx, key)
+		identities[i] = pipe.Get(ctx, key)
+		if q.withTTL {
+			lefts[i] = pipe.PTTL(ctx, key)
+		}
 	}
 	_, err := pipe.Exec(ctx)
 	for i, q := range questions {
@@ -101,11 +118,13 @@ func (s *Store) read(ctx context.Context, questions []*question) {
 	}
 }
 
-// judge makes an answer of two replies. The error of the whole counts, too: commands that were never sent, because the server refused the
-// connection, have none.
+// judge makes an answer of the replies; left is nil where nobody wants to know. The error of the whole counts, too: commands that were never sent, because
+// the server refused the connection, have none.
 func (s *Store) judge(id session.ID, identity *redis.StringCmd, left *redis.DurationCmd, whole error) (session.Record, error) {
 	if errors.Is(identity.Err(), redis.Nil) {
 		switch {
+		case left == nil:
+			return session.Record{}, errUnconfirmed
 		case left.Err() != nil:
 			return session.Record{}, left.Err()
 		case left.Val() != noKey:
@@ -113,13 +132,21 @@ func (s *Store) judge(id session.ID, identity *redis.StringCmd, left *redis.Dura
 		}
 		return session.Record{}, session.ErrNotFound
 	}
-	if err := errors.Join(identity.Err(), left.Err()); err != nil {
+	err := identity.Err()
+	if left != nil {
+		err = errors.Join(err, left.Err())
+	}
+	if err != nil {
 		return session.Record{}, err
 	}
 	if whole != nil && identity.Val() == "" {
 		return session.Record{}, whole
 	}
-	return s.decode(id, []byte(identity.Val()), nil, left.Val())
+	life := noExpiry // or unknown
+	if left != nil {
+		life = left.Val()
+	}
+	return s.decode(id, []byte(identity.Val()), nil, life)
 }
 
 // readMarked asks for one or both parts of each record at one moment, so that they are of one version, and for a mark to come back with

@@ -74,12 +74,17 @@ func TestConnectionThatIsBehind(t *testing.T) {
 
 	loads := map[string]func(session.ID) (session.Record, error){
 		"Load":           func(id session.ID) (session.Record, error) { return s.Load(t.Context(), id) },
+		"LoadWithoutTTL": func(id session.ID) (session.Record, error) { return s.LoadWithoutTTL(t.Context(), id) },
 		"LoadWithTokens": func(id session.ID) (session.Record, error) { return s.LoadWithTokens(t.Context(), id) },
 	}
 	for _, tt := range []struct{ load, name, stale string }{
 		{"Load", "another's record", identity + ":3600000\r\n"},
 		{"Load", "no value, and a life", "$-1\r\n:3600000\r\n"},
 		{"Load", "something else", "+PONG\r\n:3600000\r\n"},
+		{"LoadWithoutTTL", "another's record", identity},
+		{"LoadWithoutTTL", "no value", "$-1\r\n"},
+		{"LoadWithoutTTL", "something else", "+PONG\r\n"},
+		{"LoadWithoutTTL", "a life", ":3600000\r\n"},
 		{"LoadWithTokens", "another's record", unmarked + tokens},
 		{"LoadWithTokens", "none of another's", "*4\r\n$4\r\nmark\r\n$-1\r\n:-2\r\n$-1\r\n"},
 		{"LoadWithTokens", "no value", "$-1\r\n"},

@@ -55,32 +55,33 @@ type batch struct {
 	done      chan struct{} // closed when all questions have their answers
 }
 
-func (b *batch) join(id session.ID) *question {
-	q := b.places[id]
+func (b *batch) join(asked question) *question {
+	q := b.places[asked.id]
 	if q == nil {
-		q = &question{id: id, err: errUnasked}
+		q = &asked
 		b.questions = append(b.questions, q)
-		b.places[id] = q
+		b.places[asked.id] = q
 	}
+	q.withTTL = q.withTTL || asked.withTTL
 	return q
 }
 
 // share asks for a record, together with others who ask. Callers with less time than that may take go alone.
-func (s *Store) share(ctx context.Context, id session.ID, withTokens bool) (session.Record, error) {
+func (s *Store) share(ctx context.Context, asked question, withTokens bool) (session.Record, error) {
+	asked.err = errUnasked
 	limit := session.StoreTime(ctx, s.timeout)
 	if d, ok := ctx.Deadline(); ok && time.Until(d) < limit+s.lanes.patience {
-		alone := &question{id: id, err: errUnasked}
-		s.load(ctx, withTokens, []*question{alone})
-		return alone.record, alone.err
+		s.load(ctx, withTokens, []*question{&asked})
+		return asked.record, asked.err
 	}
 	start := time.Now()
-	q := s.ride(laneName{s.masterOf(ctx, id), withTokens, limit}, id)
+	q := s.ride(laneName{s.masterOf(ctx, asked.id), withTokens, limit}, asked)
 	session.SpendStoreTime(ctx, min(time.Since(start), limit))
 	return q.record, q.err
 }
 
 // ride takes the next batch to the server, or sets out at once.
-func (s *Store) ride(name laneName, id session.ID) *question {
+func (s *Store) ride(name laneName, asked question) *question {
 	ls := &s.lanes
 	ls.mu.Lock()
 	l := ls.busy[name]
@@ -91,14 +92,14 @@ func (s *Store) ride(name laneName, id session.ID) *question {
 	b := l.next
 	switch {
 	case b != nil: // somebody else takes it
-		q := b.join(id)
+		q := b.join(asked)
 		ls.mu.Unlock()
 		<-b.done
 		return q
 	case l.away >= usualBatches:
 		b = &batch{places: map[session.ID]*question{}, turn: make(chan struct{}), done: make(chan struct{})}
 		l.next = b
-		q := b.join(id)
+		q := b.join(asked)
 		ls.mu.Unlock()
 		ls.await(l, b)
 		defer ls.land(name, l)
@@ -109,9 +110,8 @@ func (s *Store) ride(name laneName, id session.ID) *question {
 		l.away++
 		ls.mu.Unlock()
 		defer ls.land(name, l)
-		q := &question{id: id, err: errUnasked}
-		s.loadWithin(name, []*question{q})
-		return q
+		s.loadWithin(name, []*question{&asked})
+		return &asked
 	}
 }
 

@@ -98,13 +98,28 @@ func TestLoadsShareRoundTrips(t *testing.T) {
 	var others sync.WaitGroup
 	for range 20 {
 		for _, r := range records[2:] {
-			others.Go(func() { r2, err := s.Load(t.Context(), r.ID); mustBe(t, r)(r2, err) })
+			others.Go(func() {
+				got, err := s.Load(t.Context(), r.ID)
+				mustBe(t, r)(got, err)
+				if got.TTL <= 0 {
+					t.Errorf("a life of %v", got.TTL)
+				}
+			})
+			others.Go(func() {
+				got, err := s.LoadWithoutTTL(t.Context(), r.ID)
+				mustBe(t, r)(got, err)
+				if got.TTL != 0 {
+					t.Errorf("a life of %v that was not asked for", got.TTL)
+				}
+			})
 		}
-		others.Go(func() {
-			if _, err := s.Load(t.Context(), absent.ID); !errors.Is(err, session.ErrNotFound) {
-				t.Errorf("one that is not there: %v", err)
-			}
-		})
+		for _, load := range []func(context.Context, session.ID) (session.Record, error){s.Load, s.LoadWithoutTTL} {
+			others.Go(func() {
+				if _, err := load(t.Context(), absent.ID); !errors.Is(err, session.ErrNotFound) {
+					t.Errorf("one that is not there: %v", err)
+				}
+			})
+		}
 	}
 	h.waits(t, 9)
 	h.release()
@@ -120,8 +135,8 @@ func TestLoadsShareRoundTrips(t *testing.T) {
 	if len(asked) != 11 {
 		t.Errorf("%d sessions were asked for", len(asked))
 	}
-	if n := asked[s.recordKeys(records[2].ID)[0]]; n >= 20 {
-		t.Errorf("one that 20 asked for at once went %d times", n)
+	if n := asked[s.recordKeys(records[2].ID)[0]]; n >= 40 {
+		t.Errorf("one that 40 asked for at once went %d times", n)
 	}
 }
 

@@ -160,7 +160,13 @@ func (f fixture) holds(t *testing.T, r session.Record) time.Duration {
 	}
 	r.Tokens = nil
 	same(t, "Load", got, r)
-	return got.TTL
+	left := got.TTL
+	if got, err = f.Store.LoadWithoutTTL(t.Context(), r.ID); err != nil || got.TTL != 0 {
+		t.Fatalf("LoadWithoutTTL: a life of %v, %v", got.TTL, err)
+	}
+	got.TTL = left
+	same(t, "LoadWithoutTTL", got, r)
+	return left
 }
 
 func same(t *testing.T, what string, got, want session.Record) {
@@ -185,6 +191,9 @@ func (f fixture) gone(t *testing.T, id session.ID) {
 	t.Helper()
 	if _, err := f.Store.Load(t.Context(), id); !is(err, session.ErrNotFound) {
 		t.Fatalf("Load: %v, want ErrNotFound", err)
+	}
+	if _, err := f.Store.LoadWithoutTTL(t.Context(), id); !is(err, session.ErrNotFound) {
+		t.Fatalf("LoadWithoutTTL: %v, want ErrNotFound", err)
 	}
 	if _, err := f.Store.LoadWithTokens(t.Context(), id); !is(err, session.ErrNotFound) {
 		t.Fatalf("LoadWithTokens: %v, want ErrNotFound", err)

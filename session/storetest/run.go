@@ -133,9 +133,7 @@ var loadTests = []subtest{
 		}
 		f.Persist(t, r.ID)
 		f.outlive(t)
-		if _, err := f.Store.Load(t.Context(), r.ID); !is(err, session.ErrNotFound) {
-			t.Errorf("Load: %v, want ErrNotFound", err)
-		}
+		f.fails(t, "after its end", r.ID, session.ErrNotFound)
 		if err := f.Store.Delete(t.Context(), r.ID); err != nil {
 			t.Error(err)
 		}
@@ -147,11 +145,14 @@ func later(value []byte) []byte {
 	return append([]byte{session.RecordFormat + 1}, value[1:]...)
 }
 
-// fails checks that both ways to load end in the error.
+// fails checks that all ways to load end in the error.
 func (f fixture) fails(t *testing.T, name string, id session.ID, want error) {
 	t.Helper()
 	if _, err := f.Store.Load(t.Context(), id); !is(err, want) {
 		t.Errorf("%s: Load: %v, want %v", name, err, want)
+	}
+	if _, err := f.Store.LoadWithoutTTL(t.Context(), id); !is(err, want) {
+		t.Errorf("%s: LoadWithoutTTL: %v, want %v", name, err, want)
 	}
 	if _, err := f.Store.LoadWithTokens(t.Context(), id); !is(err, want) {
 		t.Errorf("%s: LoadWithTokens: %v, want %v", name, err, want)
@@ -193,6 +194,7 @@ func (f fixture) operations() []operation {
 	return []operation{
 		{"Create", func(ctx context.Context) error { return f.Store.Create(ctx, r) }},
 		{"Load", func(ctx context.Context) error { _, err := f.Store.Load(ctx, r.ID); return err }},
+		{"LoadWithoutTTL", func(ctx context.Context) error { _, err := f.Store.LoadWithoutTTL(ctx, r.ID); return err }},
 		{"LoadWithTokens", func(ctx context.Context) error { _, err := f.Store.LoadWithTokens(ctx, r.ID); return err }},
 		{"Swap", func(ctx context.Context) error { return f.Store.Swap(ctx, second) }},
 		{"Touch", func(ctx context.Context) error { return f.Store.Touch(ctx, r.ID, f.long) }},
