@@ -25,10 +25,13 @@ type complainingListener struct {
 
 func (l *complainingListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if err != nil && !errors.Is(err, net.ErrClosed) {
+	if err == nil {
+		return newConnection(conn), nil
+	}
+	if !errors.Is(err, net.ErrClosed) {
 		l.complain(err)
 	}
-	return conn, err
+	return nil, err
 }
 
 func (l *complainingListener) complain(err error) {
