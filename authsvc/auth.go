@@ -131,13 +131,18 @@ const reasonDoubled = "cookie_doubled"
 
 // identifyBrowser is identify for what only a browser does: signing in, and looking after its sessions.
 func (s *Service) identifyBrowser(within *budget, site *site, r *http.Request) (decision, session.Tokens) {
-	token, err := site.sessionCookie.read(site.keyring, site.name, r)
-	if err != nil {
-		return withoutToken(err), session.Tokens{}
-	}
+	var token session.Token
+	var recalled session.Recalled
 	withTokens := len(site.identities.tokens) > 0
-	recalled, remembered := site.sessions.Remembered(token, withTokens)
+	text, remembered := site.sessionCookie.only(r)
+	if remembered {
+		token, recalled, remembered = site.sessions.Remembered(text, withTokens)
+	}
 	if !remembered {
+		var err error
+		if token, err = site.sessionCookie.read(site.keyring, site.name, r); err != nil {
+			return withoutToken(err), session.Tokens{}
+		}
 		if recalled, err = site.sessions.Recall(within.context(), token, withTokens); err != nil {
 			return withoutSession(err), session.Tokens{}
 		}

@@ -42,6 +42,32 @@ func TestCache(t *testing.T) {
 	r.shows(0, `authsvc_cache_total{result="hit"} 11`, `authsvc_cache_total{result="bypass"} 0`)
 }
 
+// TestCacheForged changes each character of the cookie of a session that a replica has in memory, and brings it beside others.
+func TestCacheForged(t *testing.T) {
+	r := newRig(t, 1, func(c *Config) { c.Session.CacheTTL = time.Hour })
+	one, other := r.browser(), r.browser()
+	one.signIn()
+	other.signIn()
+	cookie, second := one.sessionCookie(), other.sessionCookie()
+	r.everywhere(cookie, http.StatusOK)
+	r.everywhere(second, http.StatusOK)
+	for i := range cookie {
+		c := "A"
+		if cookie[i] == 'A' {
+			c = "B"
+		}
+		forged := cookie[:i] + c + cookie[i+1:]
+		r.everywhere(forged, http.StatusUnauthorized)
+		if i%8 == 0 {
+			r.everywhere(forged+"; authsvc="+cookie, http.StatusOK) // junk beside it does not matter
+		}
+	}
+	r.everywhere(cookie+"; authsvc="+cookie, http.StatusOK)
+	r.everywhere(cookie+"; authsvc="+second, http.StatusUnauthorized)
+	r.everywhere(second+"; authsvc="+cookie, http.StatusUnauthorized)
+	r.shows(0, `authsvc_decisions_total{outcome="login",reason="cookie_doubled"} 2`)
+}
+
 // TestServeStale takes the store away: who was known passes for as long as the setting says, and nobody else.
 func TestServeStale(t *testing.T) {
 	r := newRig(t, 2, func(c *Config) { c.Session.CacheTTL, c.Session.ServeStale = time.Second, time.Hour })

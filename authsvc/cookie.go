@@ -29,6 +29,16 @@ var (
 	errCookieDoubled = errors.New("two valid cookies")
 )
 
+// only returns the value of the cookie with this name, genuine or not, where the request has a single one.
+func (c cookie) only(r *http.Request) (value string, ok bool) {
+	candidates := cookiesNamed(r.Header, c.name)
+	if !candidates.next() {
+		return "", false
+	}
+	value = candidates.value
+	return value, !candidates.next()
+}
+
 // read returns the token of the cookie with this name that is genuine. Two different genuine ones are as good as none, since one
 // of them may have been planted, and nobody can tell which: errCookieDoubled. Other errors: as readAll.
 func (c cookie) read(keyring *session.Keyring, site string, r *http.Request) (session.Token, error) {
