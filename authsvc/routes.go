@@ -50,7 +50,7 @@ func (s *Service) routes() []route {
 
 // Handler returns the public handler.
 func (s *Service) Handler() http.Handler {
-	p := &publicHandler{tree: chi.NewRouter(), endpoints: map[string]http.Handler{}}
+	p := &publicHandler{tree: chi.NewRouter(), endpoints: map[string]http.HandlerFunc{}, plain: map[string]http.HandlerFunc{}}
 	for _, prefix := range s.sites.Load().prefixes() {
 		for _, route := range s.routes() {
 			p.endpoints[prefix+route.path] = s.endpoint(route, prefix)
@@ -58,6 +58,9 @@ func (s *Service) Handler() http.Handler {
 	}
 	for pattern, endpoint := range p.endpoints {
 		p.tree.Handle(pattern, endpoint)
+		if !strings.ContainsAny(pattern, "{*") {
+			p.plain[pattern] = endpoint
+		}
 	}
 	p.other = s.endpoint(route{path: other, handle: s.page(s.notFound)}, "")
 	return p
@@ -70,18 +73,24 @@ const other = "other"
 // it finds: half of the memory that a verdict took.
 type publicHandler struct {
 	tree      *chi.Mux
-	endpoints map[string]http.Handler // by pattern
-	other     http.Handler
+	endpoints map[string]http.HandlerFunc // by pattern
+	plain     map[string]http.HandlerFunc // those whose pattern is a path, which chi prefers, too
+	other     http.HandlerFunc
 	contexts  sync.Pool // of *chi.Context, as chi has one
 }
 
 // ServeHTTP looks at the path only: chi knows the usual methods, and a check may have any. endpoint judges the method.
 func (p *publicHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := cmp.Or(r.URL.RawPath, r.URL.Path, "/")
+	if endpoint := p.plain[path]; endpoint != nil {
+		endpoint(w, r)
+		return
+	}
 	found, _ := p.contexts.Get().(*chi.Context)
 	if found == nil {
 		found = chi.NewRouteContext()
 	}
-	endpoint := p.endpoints[p.tree.Find(found, http.MethodGet, cmp.Or(r.URL.RawPath, r.URL.Path, "/"))]
+	endpoint := p.endpoints[p.tree.Find(found, http.MethodGet, path)]
 	for i, name := range found.URLParams.Keys {
 		if name != "*" { // what is below a check is read from the request line
 			r.SetPathValue(name, found.URLParams.Values[i])
@@ -92,7 +101,7 @@ func (p *publicHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if endpoint == nil {
 		endpoint = p.other
 	}
-	endpoint.ServeHTTP(w, r)
+	endpoint(w, r)
 }
 
 func (s *Service) notFound(_ http.ResponseWriter, r *http.Request) error {
