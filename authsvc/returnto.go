@@ -173,7 +173,7 @@ func checkHost(host string) error {
 	if inner, ok := strings.CutPrefix(host, "["); ok {
 		inner, closed := strings.CutSuffix(inner, "]")
 		addr, err := netip.ParseAddr(inner)
-		if !closed || err != nil || !addr.Is6() || addr.Zone() != "" || addr.String() != inner {
+		if !closed || err != nil || !addr.Is6() || addr.Zone() != "" || !isText(addr, inner) {
 			return errors.New("its host is no IPv6 address in canonical form")
 		}
 		return nil
@@ -181,25 +181,32 @@ func checkHost(host string) error {
 	if host == "" || len(host) > 253 {
 		return errors.New("its host is empty or too long")
 	}
-	var label string
-	for label = range strings.SplitSeq(host, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' {
-			return errors.New("its host has an empty or odd label")
-		}
-		for i := range len(label) {
-			c := label[i]
-			if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
-				return errors.New("its host has a character that no host name has")
+	label := 0 // where the one begins that is looked at
+	for i := range len(host) + 1 {
+		if i == len(host) || host[i] == '.' {
+			if i == label || i-label > 63 || host[label] == '-' {
+				return errors.New("its host has an empty or odd label")
 			}
+			if i < len(host) {
+				label = i + 1
+			}
+		} else if c := host[i]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
+			return errors.New("its host has a character that no host name has")
 		}
 	}
 	// A browser reads a host whose last label is numeric as an IPv4 address, in many spellings.
-	if label[0] >= '0' && label[0] <= '9' {
-		if addr, err := netip.ParseAddr(host); err != nil || addr.String() != host {
+	if host[label] >= '0' && host[label] <= '9' {
+		if addr, err := netip.ParseAddr(host); err != nil || !isText(addr, host) {
 			return errors.New("its host is no IPv4 address in canonical form")
 		}
 	}
 	return nil
+}
+
+// isText reports whether a text is an address in its canonical form.
+func isText(addr netip.Addr, text string) bool {
+	var room [64]byte // on the stack: verdicts look at hosts
+	return string(addr.AppendTo(room[:0])) == text
 }
 
 // hostPattern is one entry of redirect.allowed_hosts.
