@@ -1,7 +1,7 @@
 package authsvc
 
 import (
-	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +13,7 @@ import (
 type decisionMetrics struct {
 	total   *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
-	known   atomic.Pointer[map[decisionKind]keptDecision] // is replaced and never changed
+	known   atomic.Pointer[[]keptDecision] // is replaced and never changed
 }
 
 // decisionKind is a kind of verdict, of which there are as many as reasons.
@@ -23,6 +23,7 @@ type decisionKind struct {
 }
 
 type keptDecision struct {
+	decisionKind
 	total   prometheus.Counter
 	seconds prometheus.Observer
 }
@@ -37,28 +38,33 @@ func newDecisionMetrics(registry *prometheus.Registry) *decisionMetrics {
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .15, .25, 1, 2.5},
 		}, []string{"outcome"}),
 	}
-	m.known.Store(&map[decisionKind]keptDecision{})
+	m.known.Store(&[]keptDecision{})
 	registry.MustRegister(m.total, m.seconds)
 	return m
 }
 
 // count counts a verdict that took so long.
 func (m *decisionMetrics) count(outcome Outcome, reason string, took time.Duration) {
-	kind := decisionKind{outcome, reason}
-	kept, ok := (*m.known.Load())[kind]
-	if !ok {
-		kept = m.keep(kind)
-	}
+	kept := m.of(decisionKind{outcome, reason})
 	kept.total.Inc()
 	kept.seconds.Observe(took.Seconds())
+}
+
+// of returns the metrics of a kind. There are few, and what comes often has come early: going through them is faster than hashing.
+func (m *decisionMetrics) of(kind decisionKind) keptDecision {
+	for _, kept := range *m.known.Load() {
+		if kept.decisionKind == kind {
+			return kept
+		}
+	}
+	return m.keep(kind)
 }
 
 // keep looks the metrics of a kind up. Where two kinds come for the first time at once, one of them is looked up again.
 func (m *decisionMetrics) keep(kind decisionKind) keptDecision {
 	outcome := kind.outcome.String()
-	kept := keptDecision{m.total.WithLabelValues(outcome, kind.reason), m.seconds.WithLabelValues(outcome)}
-	known := maps.Clone(*m.known.Load())
-	known[kind] = kept
+	kept := keptDecision{kind, m.total.WithLabelValues(outcome, kind.reason), m.seconds.WithLabelValues(outcome)}
+	known := append(slices.Clip(*m.known.Load()), kept)
 	m.known.Store(&known)
 	return kept
 }
