@@ -123,6 +123,6 @@ check: ## format, vet, staticcheck, vet for other systems, the build is reproduc
 	esac
 
 fuzz: ## every fuzz target for FUZZTIME, two at a time; what they find is kept in testdata/fuzz: commit it
-	@echo "two at a time, each for $(FUZZTIME)"; grep -rHo '^func Fuzz[A-Za-z]*' --include='*_test.go' authsvc nginx session | \
+	@echo "two at a time, each for $(FUZZTIME)"; grep -rHo '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' * | \
 	sed -E 's,/[^/]*:func , ,' | sort | xargs -P 2 -n 2 sh -c 'out=$$(go test -run "^$$" -fuzz "^$$2$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x -parallel 1 "./$$1" 2>&1) \
 	&& echo "$$1 $$2: $$(echo "$$out" | sed -n "s/^fuzz: elapsed: //p" | tail -1)" || { echo "$$1 $$2:"; echo "$$out" | grep -v "^fuzz: elapsed"; exit 1; }' fuzz
