@@ -53,6 +53,7 @@ func (s *Service) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 	if result == logoutUnavailable {
 		level, code = zerolog.ErrorLevel, "temporarily_unavailable"
 		w.Header().Set("Retry-After", retryAfter)
+		s.metrics.errors.WithLabelValues(infoOf(r).endpoint, result).Inc()
 	}
 	if genuine || s.strangersTold.due(err.Error(), time.Now()) { // the endpoint is open to everybody, and the log is not theirs to fill
 		s.log.WithLevel(level).Err(err).Str("request_id", infoOf(r).id).Int("status", status).Msg("back-channel logout")

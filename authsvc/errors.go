@@ -57,7 +57,7 @@ func isGone(err error) bool {
 // handler answers a request, or returns why it did not.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
-// page makes an endpoint of a handler: it writes the page of the error and logs it. What the person did or the
+// page makes an endpoint of a handler: it writes the page of the error, logs it, and counts it if it is no fault of who asked. What the person did or the
 // provider decided is information; what keeps people out is a warning or an error.
 func (s *Service) page(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -77,6 +77,9 @@ func (s *Service) page(h handler) http.HandlerFunc {
 			level = zerolog.ErrorLevel
 		}
 		info := infoOf(r)
+		if refusal.Status >= 500 {
+			s.metrics.errors.WithLabelValues(info.endpoint, refusal.Reason).Inc()
+		}
 		s.log.WithLevel(level).Err(refusal.Err).Str("request_id", info.id).
 			Str("endpoint", info.endpoint).Int("status", refusal.Status).Str("reason", refusal.Reason).Msg("refused")
 		s.writePage(w, r, refusal.Status, refusal.Page)

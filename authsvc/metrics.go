@@ -24,6 +24,7 @@ type metrics struct {
 	introspections  *prometheus.CounterVec
 	panics          prometheus.Counter
 	loginsLimited   prometheus.Counter
+	errors          *prometheus.CounterVec
 
 	backchannelLogouts *prometheus.CounterVec
 }
@@ -72,6 +73,10 @@ func newMetrics(registry *prometheus.Registry) metrics {
 		loginsLimited: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "authsvc_logins_limited_total", Help: "Requests of /start and /callback that limits.logins_per_minute refused.",
 		}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "authsvc_errors_total",
+			Help: "Answers with a status of 500 or more at the endpoints that people and pages use, by endpoint and reason. Gateways are answered by decisions.",
+		}, []string{"endpoint", "reason"}),
 	}
 	for _, result := range []string{session.RefreshOK, session.RefreshShared, session.RefreshRevoked, session.RefreshFailed} {
 		m.refreshes.WithLabelValues(result) // there from the start, so that the first one is an increase
@@ -85,7 +90,7 @@ func newMetrics(registry *prometheus.Registry) metrics {
 	for _, result := range []string{logoutEnded, logoutNothing, logoutRefused, logoutUnavailable} {
 		m.backchannelLogouts.WithLabelValues(result)
 	}
-	registry.MustRegister(cache, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.revised, m.touchFailures, m.introspections, m.panics, m.loginsLimited, m.backchannelLogouts)
+	registry.MustRegister(cache, m.logins, m.refreshes, m.shortened, m.identityDropped, m.groupsOverage, m.revised, m.touchFailures, m.introspections, m.panics, m.loginsLimited, m.errors, m.backchannelLogouts)
 	return m
 }
 

@@ -25,6 +25,7 @@ func (s *Service) answerPanic(w http.ResponseWriter, r *http.Request, info reque
 		s.answer(w, r, info, dialect, s.sites.Load().main, decision{Reason: "panic"}, asked{})
 		return
 	}
+	s.metrics.errors.WithLabelValues(info.endpoint, "panic").Inc()
 	r = info.with(r)
 	s.writePage(w, r, http.StatusInternalServerError, s.homePage(r, pages.Internal))
 }

@@ -57,6 +57,7 @@ func (s *Service) describe(w http.ResponseWriter, r *http.Request, about func(*s
 		status, body = http.StatusUnauthorized, map[string]bool{"authenticated": false}
 	default:
 		w.Header().Set("Retry-After", retryAfter)
+		s.metrics.errors.WithLabelValues(infoOf(r).endpoint, d.Reason).Inc()
 		status, body = http.StatusServiceUnavailable, map[string]string{"error": "nobody can tell now who this is; try again"}
 	}
 	s.logDecision(infoOf(r), d, nil)
