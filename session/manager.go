@@ -137,13 +137,13 @@ func (m *Manager) seal(token Token, s *Session, t Tokens, now time.Time) (Record
 // Load returns the session that the token opens. Errors: ErrNotFound when there is none or it has
 // expired, ErrCorrupt when it cannot be read; any other, ErrUnknownKey among them, means "cannot tell".
 func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
-	r, err := m.record(ctx, token, m.Store.Load)
+	r, err := m.record(ctx, token.ID(), m.Store.Load)
 	if err != nil {
 		return Session{}, err
 	}
 	s, _, err := m.open(token, r)
 	if err != nil {
-		return Session{}, m.notLoaded(token, err)
+		return Session{}, m.notLoaded(token.ID(), err)
 	}
 	return s, nil
 }
@@ -151,33 +151,33 @@ func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
 // LoadWithTokens is Load, with the provider's tokens, which are zero for a session that has none.
 // Errors: as Load.
 func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tokens, error) {
-	r, err := m.record(ctx, token, m.Store.LoadWithTokens)
+	r, err := m.record(ctx, token.ID(), m.Store.LoadWithTokens)
 	if err != nil {
 		return Session{}, Tokens{}, err
 	}
 	s, t, err := m.open(token, r)
 	if err != nil {
-		return Session{}, Tokens{}, m.notLoaded(token, err)
+		return Session{}, Tokens{}, m.notLoaded(token.ID(), err)
 	}
 	return s, t, nil
 }
 
 // record asks the store.
-func (m *Manager) record(ctx context.Context, token Token, load func(context.Context, ID) (Record, error)) (Record, error) {
-	if m.Endings.Has(token.ID()) {
+func (m *Manager) record(ctx context.Context, id ID, load func(context.Context, ID) (Record, error)) (Record, error) {
+	if m.Endings.Has(id) {
 		return Record{}, errEndedHere
 	}
-	r, err := load(ctx, token.ID())
+	r, err := load(ctx, id)
 	if err != nil {
-		return Record{}, m.notLoaded(token, err)
+		return Record{}, m.notLoaded(id, err)
 	}
 	return r, nil
 }
 
 // notLoaded has the cache forget a session of which the store knows that it is gone or spoilt, whatever the Watcher tells.
-func (m *Manager) notLoaded(token Token, err error) error {
+func (m *Manager) notLoaded(id ID, err error) error {
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
-		m.Cache.Changed(token.ID())
+		m.Cache.Changed(id)
 	}
 	return fmt.Errorf("load session: %w", err)
 }

@@ -60,9 +60,9 @@ func (m *Manager) Recall(ctx context.Context, token Token, withTokens bool) (Rec
 	if e, ok := m.Cache.get(id, withTokens, now); ok && e.session.Site == m.Site {
 		return e.recalled(now), nil
 	}
-	e, err := m.reload(ctx, token, withTokens)
+	e, live, err := m.reload(ctx, token, id, withTokens)
 	if err == nil {
-		return e.recalled(m.now()), nil
+		return e.recalled(live), nil
 	}
 	if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 		now := m.now()
@@ -76,9 +76,10 @@ func (m *Manager) Recall(ctx context.Context, token Token, withTokens bool) (Rec
 }
 
 // reload asks the store. What was made of the same record before is used again where there is nothing new in it: most of a load's cost is opening, and
-// most records are as they were. It is the store's word all the same, and the keys' of this manager, which may be others by now.
-func (m *Manager) reload(ctx context.Context, token Token, withTokens bool) (*cached, error) {
-	id, asked := token.ID(), time.Now()
+// most records are as they were. It is the store's word all the same, and the keys' of this manager, which may be others by now. It tells
+// when the session was live.
+func (m *Manager) reload(ctx context.Context, token Token, id ID, withTokens bool) (*cached, time.Time, error) {
+	asked := time.Now()
 	begun, former := m.Cache.begin(id), m.Cache.former(id)
 	if former != nil && (former.session.Site != m.Site || former.withTokens != withTokens) {
 		former = nil
@@ -89,9 +90,9 @@ func (m *Manager) reload(ctx context.Context, token Token, withTokens bool) (*ca
 	} else if former != nil && m.lasts(&former.session) {
 		load, lives = m.Store.LoadWithoutTTL, true
 	}
-	r, err := m.record(ctx, token, load)
+	r, err := m.record(ctx, id, load)
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	now, digest := m.now(), r.digest()
 	if lives {
@@ -100,22 +101,22 @@ func (m *Manager) reload(ctx context.Context, token Token, withTokens bool) (*ca
 	if former == nil || former.digest != digest || !m.Keyring.opens(r.Identity) {
 		e, err := m.opened(token, r, withTokens)
 		if err != nil {
-			return nil, m.notLoaded(token, err)
+			return nil, time.Time{}, m.notLoaded(id, err)
 		}
 		e.asked, e.digest = asked, digest
 		m.Cache.keep(begun, e)
-		return e, nil
+		return e, now, nil
 	}
 	if !now.Before(r.Expires) {
-		return nil, m.notLoaded(token, errExpired)
+		return nil, time.Time{}, m.notLoaded(id, errExpired)
 	}
 	if lives && !m.Cache.confirms() {
-		return former, nil // there is nothing to note
+		return former, now, nil // there is nothing to note
 	}
 	e := *former
 	e.asked, e.session.IdleExpires = asked, r.idleExpires(now)
 	m.Cache.keep(begun, &e)
-	return &e, nil
+	return &e, now, nil
 }
 
 // lasts reports whether a session that the store held some time ago is not about to end for want of use, if it is there at all: nobody shortens a life, so

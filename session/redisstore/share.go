@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -11,10 +12,10 @@ import (
 )
 
 // Those who load at the same time share round trips: while usualBatches are under way to a server, whoever comes joins the next one,
-// which sets out when one of them returns. So nobody waits while there is little to do, and the more there is the more goes by each, whatever
-// the latency: most of a load's cost is the system calls and the goroutines that are woken, and they are few now. A session that many ask for
-// goes once. Nobody is told what was asked before they came: a batch takes nobody in once it has set out, so that whoever comes
-// after a logout was acknowledged learns of it.
+// which sets out when one of them returns. Before a batch sets out it lets pass on this CPU who is about to ask. So nobody waits while there is little
+// to do, and the more there is the more goes by each, whatever the latency: most of a load's cost is the system calls and the goroutines that are woken,
+// and they are few now. A session that many ask for goes once. Nobody is told what was asked before they came: a batch takes nobody in once it has set
+// out, so that whoever comes after a logout was acknowledged learns of it.
 //
 // A batch belongs to the caller who was the first in it, who sets out, lands, and calls the next. There is no goroutine that could
 // die, and no queue beyond those callers.
@@ -42,25 +43,26 @@ type laneName struct {
 }
 
 type lane struct {
-	away int    // batches that are under way, and one that was called
-	next *batch // nil, or it waits
+	away   int                      // batches that are under way, and one that was called
+	next   *batch                   // nil, or it waits
+	places map[session.ID]*question // in the next batch
 }
 
 // batch is what goes to the server together.
 type batch struct {
 	questions []*question
-	places    map[session.ID]*question
 	called    bool
 	turn      chan struct{} // closed when it is called
 	done      chan struct{} // closed when all questions have their answers
 }
 
-func (b *batch) join(asked question) *question {
-	q := b.places[asked.id]
+// join puts a question into the next batch.
+func (l *lane) join(asked question) *question {
+	q := l.places[asked.id]
 	if q == nil {
 		q = &asked
-		b.questions = append(b.questions, q)
-		b.places[asked.id] = q
+		l.next.questions = append(l.next.questions, q)
+		l.places[asked.id] = q
 	}
 	q.withTTL = q.withTTL || asked.withTTL
 	return q
@@ -80,39 +82,39 @@ func (s *Store) share(ctx context.Context, asked question, withTokens bool) (ses
 	return q.record, q.err
 }
 
-// ride takes the next batch to the server, or sets out at once.
+// ride takes the next batch to the server.
 func (s *Store) ride(name laneName, asked question) *question {
 	ls := &s.lanes
 	ls.mu.Lock()
 	l := ls.busy[name]
 	if l == nil {
-		l = &lane{}
+		l = &lane{places: map[session.ID]*question{}}
 		ls.busy[name] = l
 	}
 	b := l.next
-	switch {
-	case b != nil: // somebody else takes it
-		q := b.join(asked)
+	if b != nil { // somebody else takes it
+		q := l.join(asked)
 		ls.mu.Unlock()
 		<-b.done
 		return q
-	case l.away >= usualBatches:
-		b = &batch{places: map[session.ID]*question{}, turn: make(chan struct{}), done: make(chan struct{})}
-		l.next = b
-		q := b.join(asked)
-		ls.mu.Unlock()
-		ls.await(l, b)
-		defer ls.land(name, l)
-		defer close(b.done) // also when it panics
-		s.loadWithin(name, b.questions)
-		return q
-	default:
-		l.away++
-		ls.mu.Unlock()
-		defer ls.land(name, l)
-		s.loadWithin(name, []*question{&asked})
-		return &asked
 	}
+	b = &batch{turn: make(chan struct{}), done: make(chan struct{})}
+	l.next = b
+	q := l.join(asked)
+	waits := l.away >= usualBatches
+	if !waits {
+		l.away++
+		b.called = true
+	}
+	ls.mu.Unlock()
+	if waits {
+		ls.await(b)
+	}
+	ls.setOut(l, b)
+	defer ls.land(name, l)
+	defer close(b.done) // also when it panics
+	s.loadWithin(name, b.questions)
+	return q
 }
 
 // loadWithin is load for callers who share what it takes.
@@ -124,20 +126,27 @@ func (s *Store) loadWithin(name laneName, questions []*question) {
 	s.load(ctx, name.withTokens, questions)
 }
 
-// await returns when the batch may set out. Nobody joins it any more.
-func (ls *lanes) await(l *lane, b *batch) {
+// await returns when the batch may set out.
+func (ls *lanes) await(b *batch) {
 	timer := time.NewTimer(ls.patience)
 	defer timer.Stop()
 	select {
 	case <-b.turn:
 	case <-timer.C:
 	}
+}
+
+// setOut closes the batch, after those who have something to do before they ask, and wait for this CPU: most of them join it. Where nobody waits it
+// takes no time.
+func (ls *lanes) setOut(l *lane, b *batch) {
+	runtime.Gosched()
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if !b.called {
 		l.away++
 	}
 	l.next = nil
+	clear(l.places)
 }
 
 // land notes that a batch has returned, and calls the next.
