@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -17,7 +18,9 @@ const configVariable = variablePrefix + "CONFIG"
 
 // serviceLink matches what Kubernetes injects for services whose names begin with ours, such as
 // AUTHSVC_SERVICE_HOST and AUTHSVC_PORT_4180_TCP_ADDR.
-var serviceLink = regexp.MustCompile(`(_SERVICE_HOST|_SERVICE_PORT(_[A-Z0-9_]+)?|_PORT|_PORT_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)$`)
+var serviceLink = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(_SERVICE_HOST|_SERVICE_PORT(_[A-Z0-9_]+)?|_PORT|_PORT_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)$`)
+})
 
 // readEnvironment reads our variables into c, in the order of their names. Of a variable that stands twice the
 // last counts, as for a program that the environment is handed to.
@@ -60,7 +63,7 @@ func (d *decoder) readVariable(text string, c *Config) {
 		d.decode(node, k, target)
 		return
 	}
-	if !serviceLink.MatchString(d.variable) {
+	if !serviceLink().MatchString(d.variable) {
 		d.reportUnknownVariable()
 	}
 }

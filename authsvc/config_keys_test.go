@@ -67,7 +67,7 @@ func TestVariableNames(t *testing.T) {
 			if owner[name] != "" {
 				t.Errorf("%s stands for %s and for %s", name, owner[name], k.Path)
 			}
-			if serviceLink.MatchString(name) {
+			if serviceLink().MatchString(name) {
 				t.Errorf("%s looks like a service link of Kubernetes", name)
 			}
 			owner[name] = k.Path
@@ -105,7 +105,7 @@ func TestServiceLinks(t *testing.T) {
 		"AUTHSVC_REPORT":                  false,
 		"AUTHSVC_PORT_X_TCP":              false,
 	} {
-		if serviceLink.MatchString(name) != want {
+		if serviceLink().MatchString(name) != want {
 			t.Errorf("%s: got %v", name, !want)
 		}
 	}

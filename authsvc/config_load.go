@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -124,19 +125,19 @@ func (d *decoder) readConfigFile(path string, c *Config, read fileReader) bool {
 
 // yamlError is how the YAML package words its errors, and unknownAlias the one that repeats what the file says.
 var (
-	yamlError    = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-	unknownAlias = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
+	yamlError    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`) })
+	unknownAlias = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`unknown anchor '(.*)' referenced`) })
 )
 
 // reportSyntax keeps the problem of a file that is no YAML, without what the file says: it may be a secret.
 func (d *decoder) reportSyntax(path string, content []byte, err error) {
 	problem := Problem{File: path, Line: 1, Wrong: "not YAML", Right: "mend the lines around it: indent with spaces, and quote values with special characters"}
-	if match := unknownAlias.FindStringSubmatch(err.Error()); match != nil {
+	if match := unknownAlias().FindStringSubmatch(err.Error()); match != nil {
 		before, _, _ := bytes.Cut(content, []byte("*"+match[1]))
 		problem.Line += bytes.Count(before, []byte("\n"))
 		problem.Wrong = "a value begins with *, which YAML reads as an alias"
 		problem.Right = "put the value in quotes"
-	} else if match := yamlError.FindStringSubmatch(err.Error()); match != nil {
+	} else if match := yamlError().FindStringSubmatch(err.Error()); match != nil {
 		if line, err := strconv.Atoi(match[1]); err == nil {
 			problem.Line = line
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -74,7 +75,7 @@ func (d dialect) question(r *http.Request, info requestInfo, all *sites) questio
 }
 
 // namesHTML matches an Accept header that names text/html.
-var namesHTML = regexp.MustCompile(`(?i)(?:^|[ \t,])text/html(?:[ \t,;]|$)`)
+var namesHTML = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)(?:^|[ \t,])text/html(?:[ \t,;]|$)`) })
 
 // isPageLoad reports whether a browser goes to an address, so that the answer may be a login or a page. Anything else (fetch, XHR,
 // WebSocket, a script) has no use for either. The headers are the visitor's, which gateways pass on; the method is the asked one,
@@ -84,5 +85,5 @@ func isPageLoad(h http.Header, method string) bool {
 		return mode == "navigate"
 	}
 	return method == http.MethodGet && h.Get("Upgrade") == "" && h.Get("X-Requested-With") == "" &&
-		namesHTML.MatchString(strings.Join(h["Accept"], ", "))
+		namesHTML().MatchString(strings.Join(h["Accept"], ", "))
 }

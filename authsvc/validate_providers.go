@@ -5,13 +5,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // maxProviders bounds the providers of a site: people choose among them on one page.
 const maxProviders = 20
 
 // providerName is what stands in addresses, where every server in between reads it alike.
-var providerName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
+var providerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`) })
 
 // ProviderList returns the providers of the site, one without a name where people have no choice.
 func (c *Config) ProviderList() []Provider {
@@ -68,7 +69,7 @@ func (v *validator) providerEntry(at string, p Provider, before []Provider) {
 	switch {
 	case p.Name == "":
 		v.wrong(at+".name", "is missing", right)
-	case !providerName.MatchString(p.Name):
+	case !providerName().MatchString(p.Name):
 		v.wrong(at+".name", quote(p.Name)+" is no name of a provider", right)
 	case slices.ContainsFunc(before, func(other Provider) bool { return other.Name == p.Name }):
 		v.wrong(at+".name", quote(p.Name)+" is the name of another one", "give each its own")

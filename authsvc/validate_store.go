@@ -3,7 +3,6 @@ package authsvc
 import (
 	"errors"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,7 @@ func (v *validator) store() {
 	} else if err := checkStoreURL(v.c.Store.URL.Reveal()); err != nil {
 		v.wrong("store.url", err.wrong, err.right)
 	}
-	if !storePrefix.MatchString(v.c.Store.Prefix) {
+	if !isStorePrefix(v.c.Store.Prefix) {
 		v.wrong("store.prefix", quote(v.c.Store.Prefix)+" is no prefix of keys", "use up to 64 letters, digits and . _ - :, such as authsvc")
 	}
 	if v.duration("store.timeout", v.c.Store.Timeout, time.Millisecond, maxStoreTimeout) && v.c.Store.Timeout > verdictTime {
@@ -24,9 +23,12 @@ func (v *validator) store() {
 	}
 }
 
-// storePrefix has no braces, which would move a cluster's hash tag, and nothing that a pattern of Redis would take for
+// isStorePrefix reports whether a prefix has no braces, which would move a cluster's hash tag, and nothing that a pattern of Redis would take for
 // more than itself.
-var storePrefix = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
+func isStorePrefix(prefix string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-"
+	return prefix != "" && len(prefix) <= 64 && strings.Trim(prefix, letters) == ""
+}
 
 // storeProblem says what is wrong with a store's address, and never what the address says: it may hold a password.
 type storeProblem struct{ wrong, right string }

@@ -79,7 +79,7 @@ func (s Site) refuseAddresses(refuse func(field, value, want string)) {
 		}
 	}
 	switch {
-	case s.ReplicaCA != "" && !filePath.MatchString(s.ReplicaCA):
+	case s.ReplicaCA != "" && !filePath().MatchString(s.ReplicaCA):
 		refuse("ReplicaCA", s.ReplicaCA, "give an absolute path of letters, digits and . _ @ + -")
 	case s.ReplicaCA != "" && len(secure) == 0:
 		refuse("ReplicaCA", s.ReplicaCA, "leave it out, or put https:// before the addresses of the replicas")
@@ -87,7 +87,7 @@ func (s Site) refuseAddresses(refuse func(field, value, want string)) {
 		refuse("ReplicaCA", "", "give the PEM file with the roots of the replicas' certificates; one that is signed by itself is its own root")
 	}
 	switch {
-	case s.ReplicaName != "" && (len(s.ReplicaName) > maxHostName || !hostName.MatchString(s.ReplicaName)):
+	case s.ReplicaName != "" && (len(s.ReplicaName) > maxHostName || !hostName().MatchString(s.ReplicaName)):
 		refuse("ReplicaName", s.ReplicaName, "give a host name that the replicas' certificates are for")
 	case s.ReplicaName != "" && len(secure) == 0:
 		refuse("ReplicaName", s.ReplicaName, "leave it out, or put https:// before the addresses of the replicas")

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 )
@@ -30,11 +31,13 @@ func (e *FieldError) Error() string {
 }
 
 var (
-	hostName   = regexp.MustCompile(`\A[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\z`)
-	filePath   = regexp.MustCompile(`\A(?:/[A-Za-z0-9._@+-]+)+\z`)
-	urlPath    = regexp.MustCompile(`\A(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\z`)
-	cookieName = regexp.MustCompile(`\A[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}\z`)
-	headerName = regexp.MustCompile(`\A[A-Za-z][A-Za-z0-9-]{0,63}\z`)
+	hostName = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`\A[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\z`)
+	})
+	filePath   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\A(?:/[A-Za-z0-9._@+-]+)+\z`) })
+	urlPath    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\A(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\z`) })
+	cookieName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\A[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}\z`) })
+	headerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\A[A-Za-z][A-Za-z0-9-]{0,63}\z`) })
 )
 
 const (
@@ -79,7 +82,7 @@ func (s Site) Validate() error {
 		switch {
 		case path.value == "" && path.other != "":
 			refuse(path.field, "", "certificate and key belong together: give both or none")
-		case path.value != "" && !filePath.MatchString(path.value):
+		case path.value != "" && !filePath().MatchString(path.value):
 			refuse(path.field, path.value, "give an absolute path of letters, digits and . _ @ + -")
 		}
 	}
@@ -87,7 +90,7 @@ func (s Site) Validate() error {
 		refuse("BehindTLS", "true", "leave it out: with a certificate TLS ends here")
 	}
 	s.refuseAddresses(refuse)
-	if !urlPath.MatchString(s.Prefix) {
+	if !urlPath().MatchString(s.Prefix) {
 		refuse("Prefix", s.Prefix, "give the path of public_url, such as /oauth2, without a final slash, or nothing")
 	}
 	if s.LoginURL != "" && !validLoginURL(s.LoginURL) {
@@ -99,13 +102,13 @@ func (s Site) Validate() error {
 	if s.LoginOnly {
 		s.refuseApplication(refuse)
 	}
-	if s.CookieName != "" && !cookieName.MatchString(s.CookieName) {
+	if s.CookieName != "" && !cookieName().MatchString(s.CookieName) {
 		refuse("CookieName", s.CookieName, "give cookie.name: letters, digits and . _ -")
 	}
 	for i, name := range s.Headers {
 		same := func(other string) bool { return strings.EqualFold(other, name) }
 		switch {
-		case !headerName.MatchString(name):
+		case !headerName().MatchString(name):
 			refuse("Headers", name, "give a header name of letters, digits and -")
 		case slices.ContainsFunc(reservedHeaders, same):
 			refuse("Headers", name, "choose another name: this one already has a meaning between nginx and the application")
@@ -129,7 +132,7 @@ func (s Site) Validate() error {
 	if t := s.MicroCache; t != 0 && (t < time.Second || t > maxMicroCache || t%time.Second != 0) {
 		refuse("MicroCache", t.String(), "give 1s to 5s in whole seconds: a logout elsewhere is late by as much")
 	}
-	if s.MicroCachePath != "" && !filePath.MatchString(s.MicroCachePath) {
+	if s.MicroCachePath != "" && !filePath().MatchString(s.MicroCachePath) {
 		refuse("MicroCachePath", s.MicroCachePath, "give an absolute path of letters, digits and . _ @ + -, such as /run/verdicts")
 	}
 	if s.MicroCachePath != "" && s.MicroCache == 0 {
@@ -158,7 +161,7 @@ func (s Site) refuseApplication(refuse func(field, value, want string)) {
 }
 
 func validServerName(name string) bool {
-	return len(name) <= maxHostName && hostName.MatchString(strings.TrimPrefix(name, "*."))
+	return len(name) <= maxHostName && hostName().MatchString(strings.TrimPrefix(name, "*."))
 }
 
 // validLoginURL takes an absolute address that stands in nginx syntax and in a page as it is.
@@ -177,7 +180,7 @@ func validLoginURL(address string) bool {
 	if _, _, err := net.SplitHostPort(host); err != nil {
 		host += ":443" // any port
 	}
-	return !strings.HasPrefix(host, "unix:") && validAddress(host) && urlPath.MatchString(path)
+	return !strings.HasPrefix(host, "unix:") && validAddress(host) && urlPath().MatchString(path)
 }
 
 func validListen(address string) bool {
@@ -192,7 +195,7 @@ func validListen(address string) bool {
 
 func validAddress(address string) bool {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		return filePath.MatchString(path)
+		return filePath().MatchString(path)
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || !validPort(port) {
@@ -202,7 +205,7 @@ func validAddress(address string) bool {
 		ip, err := netip.ParseAddr(host)
 		return err == nil && ip.Is6() && ip.Zone() == ""
 	}
-	return len(host) <= maxHostName && hostName.MatchString(host)
+	return len(host) <= maxHostName && hostName().MatchString(host)
 }
 
 // validPort takes the plain decimal form only: strconv alone would take "+80" and "080".

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // styleSource allows the embedded style and no other (CSP Level 3, section 2.3.1, hash-source).
@@ -48,14 +49,14 @@ func referrerPolicy(v view) string {
 
 // cspHost is the host-part and port-part of CSP Level 3, section 2.3.1, without wildcards. Whatever else a host may
 // hold could end the directive or begin another.
-var cspHost = regexp.MustCompile(`^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$`)
+var cspHost = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$`) })
 
 // origins reduces addresses to the origins that a form-action directive can name.
 func origins(addresses []string) []string {
 	var out []string
 	for _, a := range addresses {
 		u, err := url.Parse(a)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || !cspHost.MatchString(u.Host) {
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || !cspHost().MatchString(u.Host) {
 			continue
 		}
 		origin := u.Scheme + "://" + strings.ToLower(u.Host)

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // wholePath are the expressions whose first group begins with the path's slash.
-var wholePath = regexp.MustCompile(`^(?:\^?\(\.[*+]|\^\(/)`)
+var wholePath = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:\^?\(\.[*+]|\^\(/)`) })
 
 // findRewriteBypass finds rewrites from a protected location to one that asks for no verdict.
 //
@@ -22,7 +23,7 @@ func findRewriteBypass(s *server, found report) {
 			}
 			path, _, _ := strings.Cut(to, "?")
 			path, capture, _ := strings.Cut(path, "$")
-			if strings.HasPrefix(capture, "1") && wholePath.MatchString(d.arg(0)) {
+			if strings.HasPrefix(capture, "1") && wholePath().MatchString(d.arg(0)) {
 				path += "/"
 			}
 			l := s.locate(path)

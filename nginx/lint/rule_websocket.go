@@ -3,14 +3,17 @@ package lint
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
-var webSocketPath = regexp.MustCompile(`(?i)(?:^|[/^])(?:ws|wss|websockets?|socket\.io|sockjs|cable|live/websocket)(?:[/$)]|$)`)
+var webSocketPath = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(?:^|[/^])(?:ws|wss|websockets?|socket\.io|sockjs|cable|live/websocket)(?:[/$)]|$)`)
+})
 
 // findWebSocket finds protected locations that are called like a WebSocket's and cannot open one.
 func findWebSocket(s *server, found report) {
 	for _, a := range s.applications() {
-		if a.by.name != "proxy_pass" || !webSocketPath.MatchString(a.path) {
+		if a.by.name != "proxy_pass" || !webSocketPath().MatchString(a.path) {
 			continue
 		}
 		var missing []string

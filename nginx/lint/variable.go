@@ -4,14 +4,15 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
-var variableName = regexp.MustCompile(`\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))`)
+var variableName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))`) })
 
 // variables returns the names of the variables in a text.
 func variables(text string) []string {
 	var names []string
-	for _, match := range variableName.FindAllStringSubmatch(text, -1) {
+	for _, match := range variableName().FindAllStringSubmatch(text, -1) {
 		names = append(names, strings.ToLower(match[1]+match[2]))
 	}
 	return names
@@ -101,7 +102,7 @@ func (s *server) definitions(name string) []*directive {
 
 // constant fills in the variables of a text in a block that are set there, or around it, to something without variables.
 func (s *server) constant(scope *directive, text string) string {
-	return variableName.ReplaceAllStringFunc(text, func(v string) string {
+	return variableName().ReplaceAllStringFunc(text, func(v string) string {
 		name := variables(v)[0]
 		sets := func(d *directive) bool { return d.name == "set" && slices.Equal(variables(d.arg(0)), []string{name}) }
 		for level := scope; level != nil; level = level.parent {

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"regexp"
 	"strconv"
+	"strings"
 
 	"authsvc/session"
 )
@@ -35,9 +35,12 @@ const (
 	kindTokens  = "tokens"
 )
 
-// A prefix has no braces, which would move the hash tag, nothing that a pattern of an ACL or of SCAN would take
+// validPrefix reports whether a prefix has no braces, which would move the hash tag, nothing that a pattern of an ACL or of SCAN would take
 // for a wildcard, and no blanks.
-var validPrefix = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
+func validPrefix(prefix string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-"
+	return prefix != "" && len(prefix) <= 64 && strings.Trim(prefix, letters) == ""
+}
 
 // recordKeys returns the names of a record's two keys, identity first.
 func (s *Store) recordKeys(id session.ID) []string {

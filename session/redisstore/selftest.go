@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -56,7 +57,7 @@ type probedKeyName struct{}
 var probedKey probedKeyName
 
 // deniedCommand finds what Redis names in an answer that says NOPERM; when it names no command it is about keys.
-var deniedCommand = regexp.MustCompile(`'([a-z|]+)' command`)
+var deniedCommand = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`'([a-z|]+)' command`) })
 
 // MissingRights returns the rights of an ACL that the service needs and the store's user has not, such as "+pexpire", or "~authsvc:*" when
 // it may not use the keys. Errors: as session.Store; the store could not be asked.
@@ -82,7 +83,7 @@ func (s *Store) MissingRights(ctx context.Context) (missing []string, err error)
 		})
 		if Cause(err) == "permission" {
 			right := "~" + s.prefix + ":*"
-			if named := deniedCommand.FindStringSubmatch(err.Error()); named != nil {
+			if named := deniedCommand().FindStringSubmatch(err.Error()); named != nil {
 				right = "+" + named[1]
 			}
 			if !slices.Contains(missing, right) {

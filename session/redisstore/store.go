@@ -71,7 +71,7 @@ func Open(o Options) (*Store, error) {
 	if s.prefix == "" {
 		s.prefix = "authsvc"
 	}
-	if !validPrefix.MatchString(s.prefix) {
+	if !validPrefix(s.prefix) {
 		return nil, errors.New("store prefix: use 1 to 64 letters, digits and any of . _ : -")
 	}
 	if s.timeout == 0 {
