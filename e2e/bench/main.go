@@ -151,7 +151,9 @@ func run(ctx context.Context, o options, chosen []scenario) (err error) {
 	if b.program == "" {
 		b.say("building authsvc")
 		b.program = filepath.Join(dir, "authsvc")
-		if output, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.program, "authsvc/cmd/authsvc").CombinedOutput(); err != nil {
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.program, "authsvc/cmd/authsvc") // as make build does
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if output, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("building authsvc: %w\n%s", err, output)
 		}
 	}
