@@ -122,6 +122,6 @@ func (d *deployment) writeHeaders(ctx context.Context, at *rig.Replica, cookie s
 	if err := a.Header.Write(&text); err != nil {
 		return "", err
 	}
-	file = filepath.Join(d.Dir, "headers")
+	file = filepath.Join(d.Dir, at.Name+".headers")
 	return file, os.WriteFile(file, []byte(text.String()+"\r\n"), 0o600)
 }

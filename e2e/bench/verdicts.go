@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"authsvc/e2e/rig"
+	"authsvc/session"
 )
 
 // pagePath is what everybody asks for.
@@ -21,6 +22,7 @@ const (
 type verdicts struct {
 	*deployment
 	warm, off *rig.Replica // with the cache as it is by default, and without
+	cookie    string       // of one who signed in
 	headers   string       // file: those of a verdict
 	crowd     crowd        // asks replicas and handlers
 	browsers  crowd        // the same people, asking nginx
@@ -43,12 +45,14 @@ func (b *bench) verdictParts(ctx context.Context) (*verdicts, error) {
 	if v.off, err = d.replica(ctx, "AUTHSVC_SESSION_CACHE_TTL=0"); err != nil {
 		return nil, err
 	}
-	cookie, s, t, err := d.login(ctx, v.warm, 0)
+	var s session.Session
+	var t session.Tokens
+	v.cookie, s, t, err = d.login(ctx, v.warm, 0)
 	if err != nil {
 		return nil, err
 	}
 	b.say("the tokens have %d (ID), %d (access) and %d bytes (refresh)", len(t.IDToken), len(t.AccessToken), len(t.RefreshToken))
-	if v.headers, err = d.writeHeaders(ctx, v.warm, cookie); err != nil {
+	if v.headers, err = d.writeHeaders(ctx, v.warm, v.cookie); err != nil {
 		return nil, err
 	}
 	cookies, err := d.fill(ctx, someSessions, someSessions, s, t, nil)
@@ -144,7 +148,23 @@ func (b *bench) features(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.fill("features", figureOf(pairs, func(p pair) float64 { return cpuRatio(p) - 1 }), "%s ms", decimal(figureOf(pairs, limitCPU).Median)).note("%s", latencies(pairs))
+	plain := figureOf(pairs, limitCPU).Median
+	r := b.fill("features", figureOf(pairs, func(p pair) float64 { return cpuRatio(p) - 1 }), "%s ms", decimal(plain))
+	r.note("%s", latencies(pairs))
+	// What of it is net/http's and the kernel's, who write more headers, whoever asks them to.
+	headers, err := v.writeHeaders(ctx, all, v.cookie)
+	if err != nil {
+		return err
+	}
+	longer, err := v.deployment.handler(ctx, "handler with all headers", headers, "", v.crowd)
+	if err != nil {
+		return err
+	}
+	if pairs, err = b.compare(ctx, v.handler, longer); err != nil {
+		return err
+	}
+	added := figureOf(pairs, func(p pair) float64 { return (p.ours.cpu - p.limit.cpu) / plain }).Median
+	r.note("the bare handler with all of these headers takes %s × more than with those of a plain verdict", decimal(added))
 	return nil
 }
 
