@@ -30,15 +30,18 @@ func (b *budget) context() context.Context {
 	return b.ctx
 }
 
+// started is a moment to measure from: how long it is ago costs half of what it takes to tell the time of day, too.
+var started = time.Now()
+
 // check is the endpoint at which the gateways of one dialect ask about every request.
 func (s *Service) check(d dialect) func(http.ResponseWriter, *http.Request, requestInfo) {
 	return func(w http.ResponseWriter, r *http.Request, info requestInfo) {
-		start := time.Now()
+		start := time.Since(started)
 		q := d.question(r, info, s.sites.Load())
 		verdict := s.verdict(r, info, q)
 		s.answer(w, r, info, d, q.site, verdict, q.asked)
 
-		s.metrics.decisions.count(verdict.Outcome, verdict.Reason, time.Since(start))
+		s.metrics.decisions.count(verdict.Outcome, verdict.Reason, time.Since(started)-start)
 		s.logDecision(info, verdict, q.unknown)
 	}
 }
