@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"debug/buildinfo"
 	"fmt"
+	"runtime/debug"
+	"slices"
 	"strings"
 
 	"authsvc/e2e/rig"
@@ -92,10 +95,27 @@ func (b *bench) direct(ctx context.Context) error {
 		return err
 	}
 	b.fill("direct-rate", figureOf(pairs, rateRatio), "%s /s", decimal(figureOf(pairs, limitRate).Median)).note("%s", latencies(pairs))
-	b.fill("direct-cpu", figureOf(pairs, cpuRatio), "%s ms", decimal(figureOf(pairs, limitCPU).Median))
+	r := b.fill("direct-cpu", figureOf(pairs, cpuRatio), "%s ms", decimal(figureOf(pairs, limitCPU).Median))
+	switch profiled, err := builtWithProfile(b.program); {
+	case err != nil:
+		return err
+	case profiled:
+		r.note("authsvc is compiled with a profile of its verdicts, as it is released; the handler is not")
+	default:
+		r.note("authsvc is compiled without the profile with which it is released; make bench has it")
+	}
 	b.fill("direct-allocations", figureOf(pairs, moreMallocs), "%s a request", decimal(figureOf(pairs, limitMallocs).Median))
 	b.fill("direct-redis", figureOf(pairs, func(p pair) float64 { return p.ours.commands }), "0")
 	return nil
+}
+
+// builtWithProfile reports whether the compiler knew from a profile what the program spends its time on.
+func builtWithProfile(program string) (bool, error) {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return false, fmt.Errorf("how %s was built: %w", program, err)
+	}
+	return slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-pgo" }), nil
 }
 
 func (b *bench) uncached(ctx context.Context) error {
