@@ -19,6 +19,7 @@ type bench struct {
 
 	verdicts *verdicts // nil until a scenario needs it
 	big      *crowded
+	sizing   *sizing // nil but for scale
 }
 
 // scenario makes rows.

@@ -141,14 +141,24 @@ func TestChoose(t *testing.T) {
 			t.Errorf("bad %s pass", name)
 		}
 	}
-	ids := map[string]bool{}
-	for _, s := range scenarios() {
-		for _, r := range s.rows {
-			if ids[r.ID] || r.ID == "" {
-				t.Errorf("two rows are called %q", r.ID)
+	for _, all := range [][]scenario{scenarios(), scaleScenarios()} {
+		ids := map[string]bool{}
+		for _, s := range all {
+			for _, r := range s.rows {
+				if ids[r.ID] || r.ID == "" {
+					t.Errorf("two rows are called %q", r.ID)
+				}
+				ids[r.ID] = true
 			}
-			ids[r.ID] = true
 		}
+	}
+	good.scale, good.only = true, "expiry,fill"
+	if chosen, err := choose(good); err != nil || len(chosen) != 2 || chosen[0].name != "fill" {
+		t.Errorf("of scale: %d, %v", len(chosen), err)
+	}
+	good.latency = time.Millisecond
+	if _, err := choose(good); err == nil {
+		t.Error("scale takes a latency")
 	}
 }
 

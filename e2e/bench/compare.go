@@ -108,6 +108,7 @@ func rateRatio(p pair) float64    { return p.ours.rate() / p.limit.rate() }
 func cpuRatio(p pair) float64     { return p.ours.cpu / p.limit.cpu }
 func limitRate(p pair) float64    { return p.limit.rate() }
 func limitCPU(p pair) float64     { return p.limit.cpu }
+func ourCPU(p pair) float64       { return p.ours.cpu }
 func moreMallocs(p pair) float64  { return p.ours.mallocs - p.limit.mallocs }
 func limitMallocs(p pair) float64 { return p.limit.mallocs }
 

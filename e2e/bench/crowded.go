@@ -14,23 +14,27 @@ import (
 type crowded struct {
 	few, many               *deployment
 	fewCookies, manyCookies []string // of the many at most sampled
+	taken                   []taken  // by the many, and by some of them
+	rate                    float64  // at which the many were stored, a second
+	// cpu is what 1,000 verdicts cost where there are many, in milliseconds, by growth's rows.
+	cpu map[string]float64
 }
 
 // sampled is how many sessions of very many are asked for.
-const sampled = 100_000
+const sampled = 300_000
 
 func (b *bench) crowdedParts(ctx context.Context) (*crowded, error) {
 	if b.big != nil {
 		return b.big, nil
 	}
-	c := &crowded{}
+	c := &crowded{cpu: map[string]float64{}}
 	for _, of := range []struct {
 		name     string
 		sessions int
 		at       **deployment
 		cookies  *[]string
 	}{{"few", someSessions, &c.few, &c.fewCookies}, {"many", b.sessions, &c.many, &c.manyCookies}} {
-		d, err := b.raise(ctx, of.name, 1, nil)
+		d, err := b.raise(ctx, of.name, 1+(b.rounds+1)*loginsARound, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -43,7 +47,8 @@ func (b *bench) crowdedParts(ctx context.Context) (*crowded, error) {
 		if err != nil {
 			return nil, err
 		}
-		if *of.cookies, err = d.fill(ctx, of.sessions, sampled, s, t, nil); err != nil {
+		d.countAlways(ctx)
+		if *of.cookies, c.taken, c.rate, err = d.fillWatched(ctx, of.sessions, sampled, s, t); err != nil {
 			return nil, err
 		}
 	}
@@ -79,6 +84,7 @@ func (b *bench) growth(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		c.cpu[row.id] = figureOf(pairs, ourCPU).Median
 		b.fill(row.id, figureOf(pairs, cpuRatio), "%s sessions: %s ms", thousands(someSessions), decimal(figureOf(pairs, limitCPU).Median)).
 			note("with %s sessions; requests a second: %s ×; %s", thousands(b.sessions), decimal(figureOf(pairs, rateRatio).Median), latencies(pairs))
 	}

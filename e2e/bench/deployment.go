@@ -31,6 +31,16 @@ type deployment struct {
 // raise starts Redis and a provider with so many people; replicas have the settings. front is as in rig.Rig. It is stopped with the bench, whatever comes
 // of it.
 func (b *bench) raise(ctx context.Context, name string, people int, front func(string) (string, error), settings ...string) (*deployment, error) {
+	d, err := b.raiseOn(ctx, (*rig.Rig).StartRedis, name, people, front, settings...)
+	if err != nil {
+		return nil, err
+	}
+	return d, d.slowDown(b.latency)
+}
+
+// raiseOn is raise with what starts Redis, at which nothing is slowed down.
+func (b *bench) raiseOn(ctx context.Context, startStore func(*rig.Rig, context.Context) error, name string, people int, front func(string) (string, error),
+	settings ...string) (*deployment, error) {
 	dir, err := os.MkdirTemp(b.dir, name+"-")
 	if err != nil {
 		return nil, err
@@ -40,7 +50,7 @@ func (b *bench) raise(ctx context.Context, name string, people int, front func(s
 	if err := d.Prepare(); err != nil {
 		return nil, err
 	}
-	if err := d.StartRedis(ctx); err != nil {
+	if err := startStore(d.Rig, ctx); err != nil {
 		return nil, err
 	}
 	names := make([]string, people)
@@ -51,10 +61,7 @@ func (b *bench) raise(ctx context.Context, name string, people int, front func(s
 		return nil, err
 	}
 	likeBaseline(d.Provider, true)
-	if err := d.openStore(ctx, settings); err != nil {
-		return nil, err
-	}
-	return d, d.slowDown(b.latency)
+	return d, d.openStore(ctx, settings)
 }
 
 func personName(i int) string { return fmt.Sprintf("person-%06d", i) }
@@ -144,6 +151,22 @@ func cookieOf(token session.Token) string { return rig.SessionCookie + "=" + tok
 // fill stores n sessions like that one, of people of their own, and returns the cookies of some, evenly chosen: at most most. each, unless nil, changes the
 // i-th before it is stored.
 func (d *deployment) fill(ctx context.Context, n, most int, s session.Session, t session.Tokens, each func(i int, s *session.Session, t *session.Tokens)) ([]string, error) {
+	return d.fillBy(ctx, n, most, func(i int) (session.Token, error) {
+		one, tokens := s, t
+		one.Subject = fmt.Sprintf("filled-%08d", i)
+		if s.ProviderSession != "" {
+			one.ProviderSession = uuid()
+		}
+		if each != nil {
+			each(i, &one, &tokens)
+		}
+		token, _, err := d.sessions.Begin(ctx, one, tokens)
+		return token, err
+	})
+}
+
+// fillBy is fill with what stores the i-th.
+func (d *deployment) fillBy(ctx context.Context, n, most int, store func(i int) (session.Token, error)) ([]string, error) {
 	const writers = 32
 	var next atomic.Int64
 	var mu sync.Mutex
@@ -158,12 +181,7 @@ func (d *deployment) fill(ctx context.Context, n, most int, s session.Session, t
 				if i >= n || ctx.Err() != nil {
 					return
 				}
-				one, tokens := s, t
-				one.Subject = fmt.Sprintf("filled-%08d", i)
-				if each != nil {
-					each(i, &one, &tokens)
-				}
-				token, _, err := d.sessions.Begin(ctx, one, tokens)
+				token, err := store(i)
 				mu.Lock()
 				if err != nil {
 					failed = errors.Join(failed, err)

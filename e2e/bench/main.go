@@ -19,6 +19,7 @@ import (
 )
 
 const usage = `Usage: bench [flags]
+       bench scale [flags]
 
 Measures what a verdict of authsvc costs, each time beside a bare handler in the same run, and prints it with the target and the incumbent's figure.
 Leaves with 0 when every target holds, with 1 when one does not or could not be measured, with 2 for bad flags.
@@ -40,11 +41,24 @@ Scenarios:
   due         the tail while sessions are renewed
   start       from start to ready
 
+Scenarios of bench scale, with a million sessions, which ends with a table of sizes:
+  fill        the sessions are stored; what they take
+  growth      as above
+  logins      people sign in, beside 1,000 sessions
+  operator    authsvc sessions stats, list --user, revoke --user
+  bounded     a replica's memory while very many are asked for, once each
+  expiry      a fifth of the sessions end within seconds
+  rolling     three replicas behind nginx are replaced, one after the other
+  fleet       eight replicas on one Redis
+  cluster     a Redis Cluster of three masters, with a tenth of the sessions
+
 Examples:
   make bench                                                    everything, a quarter of an hour
   make bench BENCH="-only direct,off -rounds 9"                 two scenarios, more rounds
   go run ./e2e/bench -only off -redis-latency 1ms               Redis a millisecond away
-  go run ./e2e/bench -only growth -sessions 1000000             some minutes, and 5 GB of memory
+  go run ./e2e/bench -only growth -sessions 200000              more people
+  make scale                                                    a million sessions, a quarter of an hour, 5 GB of memory
+  go run ./e2e/bench scale -sessions 20000 -only fill,operator  a look at two scenarios
   go run ./e2e/bench -authsvc bin/authsvc -json rows.json       for programs
 `
 
@@ -55,6 +69,7 @@ type options struct {
 	replicas, sessions  int
 	latency             time.Duration
 	keep                bool
+	scale               bool
 }
 
 func main() {
@@ -65,7 +80,10 @@ func main() {
 		}
 		return
 	}
-	var o options
+	o, args := options{sessions: 100_000}, os.Args[1:]
+	if len(args) > 0 && args[0] == "scale" {
+		o.scale, o.sessions, args = true, 1_000_000, args[1:]
+	}
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	set.Usage = func() {
 		fmt.Fprint(set.Output(), usage)
@@ -78,11 +96,11 @@ func main() {
 	set.IntVar(&o.seconds, "seconds", 3, "how long each side of a round is asked")
 	set.IntVar(&o.rounds, "rounds", 5, "rounds of each comparison")
 	set.IntVar(&o.replicas, "replicas", 2, "replicas, or handlers, behind nginx")
-	set.IntVar(&o.sessions, "sessions", 100_000, "how many are very many")
+	set.IntVar(&o.sessions, "sessions", o.sessions, "how many are very many")
 	set.DurationVar(&o.latency, "redis-latency", 0, "added to each answer of Redis, in whole milliseconds")
 	set.StringVar(&o.json, "json", "", "file to write the rows to, as JSON")
 	set.BoolVar(&o.keep, "keep", false, "keep the folder with what the parts wrote, which is kept anyway when a row could not be measured")
-	switch err := set.Parse(os.Args[1:]); {
+	switch err := set.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		os.Exit(0)
 	case err != nil:
@@ -115,8 +133,14 @@ func choose(o options) (chosen []scenario, err error) {
 	case o.latency < 0 || o.latency%time.Millisecond != 0:
 		return nil, errors.New("-redis-latency: whole milliseconds, such as 1ms")
 	}
+	all := scenarios()
+	if o.scale {
+		if all = scaleScenarios(); o.latency != 0 {
+			return nil, errors.New("-redis-latency: not with scale, whose Cluster is as near as it is")
+		}
+	}
 	names := strings.Split(o.only, ",")
-	for _, s := range scenarios() {
+	for _, s := range all {
 		if o.only == "" || slices.Contains(names, s.name) {
 			chosen = append(chosen, s)
 		}
@@ -139,6 +163,9 @@ func run(ctx context.Context, o options, chosen []scenario) (err error) {
 	b := &bench{options: o, dir: dir, calm: time.Second, say: func(format string, args ...any) {
 		fmt.Printf("%4.0f s  %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
 	}}
+	if o.scale {
+		b.sizing = &sizing{Processor: processor()}
+	}
 	unmeasured := false
 	defer func() {
 		err = errors.Join(err, b.stop())
@@ -167,21 +194,25 @@ func run(ctx context.Context, o options, chosen []scenario) (err error) {
 	seconds := time.Since(start).Seconds()
 	fmt.Println()
 	writeTable(os.Stdout, rows)
+	b.sizing.write(os.Stdout)
 	if o.json != "" {
-		if err := writeJSON(o.json, o, rows, seconds); err != nil {
+		if err := writeJSON(o.json, o, rows, b.sizing, seconds); err != nil {
 			return err
 		}
 	}
-	failed := 0
+	failed, targets := 0, 0
 	for _, r := range rows {
 		unmeasured = unmeasured || r.Measured == nil
+		if !r.Target.None {
+			targets++
+		}
 		if !r.holds() {
 			failed++
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d targets do not hold, after %.0f s", failed, len(rows), seconds)
+		return fmt.Errorf("%d of %d rows do not hold, after %.0f s", failed, len(rows), seconds)
 	}
-	fmt.Printf("All %d targets hold, after %.0f s.\n", len(rows), seconds)
+	fmt.Printf("All %d targets hold, after %.0f s.\n", targets, seconds)
 	return nil
 }

@@ -31,8 +31,9 @@ func (r *row) fail(format string, args ...any) {
 	r.Failures = append(r.Failures, fmt.Sprintf(format, args...))
 }
 
-func (r *row) note(format string, args ...any) {
+func (r *row) note(format string, args ...any) *row {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+	return r
 }
 
 // judge notes a failure where the target does not hold, or nobody knows.
@@ -60,10 +61,13 @@ func (r *row) measured() string {
 }
 
 func (r *row) verdict() string {
-	if r.holds() {
-		return "holds"
+	switch {
+	case !r.holds():
+		return "FAILS"
+	case r.Target.None:
+		return "told"
 	}
-	return "FAILS"
+	return "holds"
 }
 
 // writeTable writes the rows, with notes and failures below each.
@@ -94,7 +98,7 @@ func writeTable(w io.Writer, rows []*row) {
 	fmt.Fprint(w, `
 measured: the median of the rounds, and the least and the most of them; where there is a limit, the ratio to it, of the two that were measured one right
 after the other. incumbent: oauth2-proxy v7.15.3 with logs off, on a quiet machine of two cores. others: how many cores programs that are no part of this
-used; where that is not near 0, the figures say little. -: not measured.
+used; where that is not near 0, the figures say little. -: not measured; as a target: nothing says what it must be.
 `)
 }
 
@@ -106,9 +110,13 @@ func dash(text string) string {
 }
 
 // writeJSON writes the rows for programs.
-func writeJSON(path string, o options, rows []*row, seconds float64) error {
-	return rig.WriteRows(path, rows, seconds, map[string]any{
+func writeJSON(path string, o options, rows []*row, s *sizing, seconds float64) error {
+	settings := map[string]any{
 		"connections": o.connections, "seconds_a_round": o.seconds, "rounds": o.rounds, "replicas": o.replicas, "sessions": o.sessions,
 		"redis_latency_ms": o.latency.Milliseconds(),
-	})
+	}
+	if s != nil {
+		settings["sizing"] = s
+	}
+	return rig.WriteRows(path, rows, seconds, settings)
 }

@@ -24,21 +24,30 @@ func newFigure(samples ...float64) figure {
 // bound is what the median must keep.
 type bound struct {
 	Value float64 `json:"value"`
-	Least bool    `json:"at_least"` // else it is the most
+	Least bool    `json:"at_least"`       // else it is the most
+	None  bool    `json:"none,omitempty"` // nothing says what it must be: it is measured, and told
 }
 
-func atLeast(value float64) bound { return bound{value, true} }
-func atMost(value float64) bound  { return bound{value, false} }
+func atLeast(value float64) bound { return bound{Value: value, Least: true} }
+func atMost(value float64) bound  { return bound{Value: value} }
+
+var told = bound{None: true}
 
 func (b bound) holds(value float64) bool {
-	if b.Least {
+	switch {
+	case b.None:
+		return !math.IsNaN(value)
+	case b.Least:
 		return value >= b.Value
 	}
 	return value <= b.Value // false for what is no number
 }
 
 func (b bound) String() string {
-	if b.Least {
+	switch {
+	case b.None:
+		return "-"
+	case b.Least:
 		return "≥ " + decimal(b.Value)
 	}
 	return "≤ " + decimal(b.Value)

@@ -62,18 +62,25 @@ func (d *deployment) ofReplicas(name, address string, c crowd, replicas ...*rig.
 	return s
 }
 
-// info is a number of Redis' INFO.
-func (d *deployment) info(ctx context.Context, section, name string) (float64, error) {
-	text, err := d.Redis.Info(ctx, section).Result()
-	if err != nil {
-		return 0, err
+// info is a number of Redis' INFO, of all masters together.
+func (d *deployment) info(ctx context.Context, section, name string) (sum float64, err error) {
+	for _, master := range d.Masters {
+		text, err := master.Info(ctx, section).Result()
+		if err != nil {
+			return 0, err
+		}
+		_, rest, found := strings.Cut(text, "\n"+name+":")
+		if !found {
+			return 0, fmt.Errorf("INFO %s of Redis has no %s", section, name)
+		}
+		text, _, _ = strings.Cut(rest, "\r")
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return 0, fmt.Errorf("INFO %s of Redis: %s: %w", section, name, err)
+		}
+		sum += value
 	}
-	_, rest, found := strings.Cut(text, "\n"+name+":")
-	if !found {
-		return 0, fmt.Errorf("INFO %s of Redis has no %s", section, name)
-	}
-	value, _, _ := strings.Cut(rest, "\r")
-	return strconv.ParseFloat(value, 64)
+	return sum, nil
 }
 
 // handler starts a handler that answers with the headers of the file, after getting the key from Redis unless that is "".

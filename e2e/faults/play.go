@@ -34,7 +34,7 @@ func (s *stage) play(ctx context.Context, r row) result {
 	start := time.Now()
 	scene := &scene{stage: s, row: r, history: &history.History{}, silent: map[string]bool{}, uncounted: map[string]int{}, spoiled: map[string]history.Loss{}}
 	out := result{ID: r.id, Name: r.name, Topology: s.topology, Bound: r.bound}
-	err := try(func() error { return scene.run(ctx, &out) })
+	err := rig.Try(func() error { return scene.run(ctx, &out) })
 	if err != nil {
 		out.fail("%v", err)
 	}
@@ -57,7 +57,7 @@ func (s *scene) run(ctx context.Context, out *result) error {
 	}
 	load := s.startLoad(ctx, s.history, s.row.buttons)
 	s.during(ctx, calm+s.pause)
-	err = try(func() error { return s.row.fault(ctx, s) })
+	err = rig.Try(func() error { return s.row.fault(ctx, s) })
 	s.end()
 	if err == nil {
 		s.during(ctx, cmp.Or(s.row.heal, healBound)+after)

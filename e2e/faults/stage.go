@@ -70,10 +70,10 @@ func (s *stage) raise(ctx context.Context) (err error) {
 	if s.store, err = startStore(s.topology, own.redis...); err != nil {
 		return err
 	}
-	s.OnStop(func() error { s.store.tb.end(); return nil })
+	s.OnStop(func() error { s.store.tb.End(); return nil })
 	s.StoreURL, s.upstream = s.store.url, s.store.servers[0].Addr
 	if own.before != nil {
-		if err := try(func() error { return own.before(ctx, s) }); err != nil {
+		if err := rig.Try(func() error { return own.before(ctx, s) }); err != nil {
 			return err
 		}
 	}
@@ -236,7 +236,7 @@ func (s *stage) settle(ctx context.Context) error {
 	}
 	s.Provider.BeHonest()
 	s.Provider.Honest()
-	err := try(func() error {
+	err := rig.Try(func() error {
 		s.store.settle()
 		return nil
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
+	"authsvc/e2e/rig"
 	"authsvc/session"
 	"authsvc/session/storetest"
 )
@@ -35,13 +36,13 @@ type store struct {
 	sentinel *storetest.Sentinel // of its topology
 	cluster  *storetest.Cluster  // of its topology
 	url      string
-	tb       *tb
+	tb       *rig.TB
 }
 
 // startStore starts the servers, with more arguments where there is one.
 func startStore(t topology, arguments ...string) (s *store, err error) {
-	s = &store{topology: t, tb: &tb{}}
-	err = try(func() error {
+	s = &store{topology: t, tb: &rig.TB{}}
+	err = rig.Try(func() error {
 		switch t {
 		case sentinel:
 			s.sentinel = storetest.StartSentinel(s.tb)
@@ -56,7 +57,7 @@ func startStore(t topology, arguments ...string) (s *store, err error) {
 		return nil
 	})
 	if err != nil {
-		s.tb.end()
+		s.tb.End()
 	}
 	return s, err
 }

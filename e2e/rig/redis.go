@@ -45,6 +45,7 @@ func (r *Rig) StartRedis(ctx context.Context) error {
 		return err
 	}
 	r.Redis = redis.NewClient(&redis.Options{Network: "unix", Addr: socket, DialerRetries: 1, DisableIdentity: true, ReadTimeout: 10 * time.Second})
+	r.Masters = []*redis.Client{r.Redis}
 	r.Socket, r.StoreURL = socket, "unix://"+socket+"?db=0"
 	if r.RedisPort {
 		r.StoreURL = "redis://" + address + "/0"

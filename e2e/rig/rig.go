@@ -49,7 +49,8 @@ type Rig struct {
 	URL      string // public_url
 	StoreURL string // what replicas take for Redis
 	Redis    *redis.Client
-	Socket   string // of Redis
+	Masters  []*redis.Client // Redis alone, or the three masters of a Cluster, of which it is the first
+	Socket   string          // of Redis
 	Provider *Provider
 	Replicas []*Replica
 	Browser  *http.Client // of all people: it keeps no cookies and follows nothing
@@ -216,6 +217,13 @@ func (one *Replica) Start() error {
 		one.Process = p
 	}
 	return err
+}
+
+// Command is what somebody runs beside the replica, with its settings.
+func (one *Replica) Command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, one.rig.Program, args...)
+	cmd.Env = one.env
+	return cmd
 }
 
 // AwaitReady returns when the replica is ready and knows the provider.
