@@ -93,9 +93,10 @@ faults: build ## the fault catalogue on standalone Redis, Sentinel and Cluster, 
 	@go build -o bin/faults ./e2e/faults
 	@exec bin/faults -authsvc bin/authsvc $(FAULTS)
 
-scale: ## SESSIONS=1000000 in one Redis: are they counted right, and what do they cost; some minutes and 3 GB of memory
-	@$(INSTALL) redis-server
-	go test -v -timeout 38m -run '^TestScale$$' ./session/redisstore -args -sessions $(SESSIONS)
+scale: build ## SESSIONS=1000000 in one Redis: memory, verdicts, logins, commands, a mass expiry, replicas replaced, a fleet, a Cluster; SCALE="-only fill,expiry", a quarter of an hour, 5 GB
+	@$(INSTALL) nginx redis-server wrk
+	@go build -o bin/bench ./e2e/bench
+	@exec bin/bench scale -authsvc bin/authsvc -sessions $(SESSIONS) $(SCALE)
 
 check: ## format, vet, staticcheck, vet for other systems, the build is reproducible, modules are as pinned, known vulnerabilities
 	@echo "gofmt"; test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"authsvc/session"
@@ -17,6 +19,8 @@ const (
 	// is active-expire-effort.)
 	deadKeys = .02
 	easeTime = 10 * time.Second // that Redis has by default
+
+	endSlack = 200 * time.Millisecond // by which clocks may differ
 )
 
 // expiry has a fifth of the sessions end within seconds, as when all have signed in at the same time of day, and looks at what others see of it.
@@ -54,44 +58,43 @@ func (b *bench) expiry(ctx context.Context) error {
 	n := b.sessions / 5
 	lead := 5*time.Second + time.Duration(1.5*float64(n)/c.rate*float64(time.Second)) // a machine that has become slower has half as much again
 	begin := d.store.Now().Add(lead)
-	ending, err := d.fillBy(ctx, n, 10*someSessions, func(i int) (session.Token, error) {
-		one, manager := s, *d.sessions
-		one.Subject = fmt.Sprintf("ending-%08d", i)
-		if s.ProviderSession != "" {
-			one.ProviderSession = uuid()
-		}
-		manager.AbsoluteTimeout = begin.Add(time.Duration(i) * endsWithin / time.Duration(n)).Sub(d.store.Now())
-		token, _, err := manager.Begin(ctx, one, t)
-		return token, err
-	})
+	ending, err := d.fillEnding(ctx, n, begin, s, t)
 	if err != nil {
 		return err
-	}
-	some := spread(ending, someSessions)
-	for _, replica := range []string{address, "http://" + d.Replicas[0].Address + "/auth"} { // by which the other one has them in its cache
-		if err := d.askForAll(ctx, replica, some); err != nil {
-			return fmt.Errorf("before they end: %w", err)
-		}
 	}
 	keysWith, bytesWith, err := d.holds(ctx)
 	if err != nil {
 		return err
 	}
-	wait := begin.Sub(d.store.Now())
+	const look = 2 * time.Second // before, so that the replica with a cache has them there when they end
+	wait := begin.Sub(d.store.Now()) - look
 	if wait < 0 {
-		return fmt.Errorf("the machine is too busy: it needs more than %v to store %d sessions", lead, n)
+		return fmt.Errorf("the machine is too busy: it needs more than %v to store %d sessions", lead-look, n)
 	}
 	pause(ctx, wait)
+	both := []string{address, "http://" + d.Replicas[0].Address + "/auth"}
+	for _, replica := range both {
+		if err := d.askForAll(ctx, replica, ending); err != nil {
+			return fmt.Errorf("before they end: %w", err)
+		}
+	}
 
-	w, err := d.watchRedis(ctx)
-	if err != nil {
-		return err
-	}
-	seen, err := wrk(ctx, address, others, b.connections, int((2 * endsWithin).Seconds()))
-	if err != nil {
-		return err
-	}
-	held, what, err := w.end(ctx)
+	var seen answers
+	passed := 0
+	held, what, err := d.watched(ctx, func() error {
+		var asking sync.WaitGroup
+		var askErr error
+		asking.Go(func() {
+			pause(ctx, begin.Add(endsWithin+endSlack).Sub(d.store.Now()))
+			for _, replica := range both {
+				n, err := d.stillPass(ctx, replica, ending)
+				passed, askErr = passed+n, errors.Join(askErr, err)
+			}
+		})
+		seen, err = wrk(ctx, address, others, b.connections, int((2 * endsWithin).Seconds()))
+		asking.Wait()
+		return errors.Join(err, askErr)
+	})
 	if err != nil {
 		return err
 	}
@@ -100,34 +103,13 @@ func (b *bench) expiry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if w, err = d.watchRedis(ctx); err != nil {
+	var after freed
+	heldThen, whatThen, err := d.watched(ctx, func() (err error) {
+		after, err = d.freeDead(ctx, keys)
 		return err
-	}
-	if err := d.Redis.ConfigSet(ctx, "active-expire-effort", "10").Err(); err != nil {
-		return err
-	}
-	left, bytesAfter, raised := 1.0, 0.0, time.Now()
-	for ctx.Err() == nil && left > deadKeys && time.Since(raised) < time.Minute {
-		pause(ctx, 100*time.Millisecond)
-		if left, bytesAfter, err = d.left(ctx, keys); err != nil {
-			return err
-		}
-	}
-	took := time.Since(raised)
-	heldThen, whatThen, err := w.end(ctx)
+	})
 	if err != nil {
 		return err
-	}
-	if err := d.Redis.ConfigSet(ctx, "active-expire-effort", "1").Err(); err != nil {
-		return err
-	}
-	passed := 0
-	for _, replica := range []string{address, "http://" + d.Replicas[0].Address + "/auth"} {
-		n, err := d.stillPass(ctx, replica, some)
-		if err != nil {
-			return err
-		}
-		passed += n
 	}
 	percent, err := b.countedOff(ctx, d)
 	if err != nil {
@@ -137,13 +119,49 @@ func (b *bench) expiry(ctx context.Context) error {
 	b.fill("expiry-p99", newFigure(seen.p99.Seconds()*1e3), "%s ms, quiet", decimal(quiet.p99.Seconds()*1e3)).
 		note("p50/p99 ms: %s/%s, quiet %s/%s; %s sessions ended", decimal(seen.p50.Seconds()*1e3), decimal(seen.p99.Seconds()*1e3),
 			decimal(quiet.p50.Seconds()*1e3), decimal(quiet.p99.Seconds()*1e3), thousands(n))
-	b.fill("expiry-passed", newFigure(float64(passed)), "of %s", thousands(2*len(some)))
+	b.fill("expiry-passed", newFigure(float64(passed)), "of %s", thousands(2*len(ending))).note("with a cache and without, %v after the last had ended", endSlack)
 	b.fill("expiry-held", newFigure(max(held, heldThen)), "").note("%s", what).note("with active-expire-effort 10: %s", whatThen)
-	b.fill("expiry-left", newFigure(left), "by default %s", decimal(leftByDefault)).
+	b.fill("expiry-left", newFigure(after.left), "by default %s", decimal(leftByDefault)).
 		note("of %s keys; by default %v after the last session had ended, then %.1f s with active-expire-effort 10; of their %s MiB Redis then held %s",
-			thousands(int(keysWith)), easeTime, took.Seconds(), decimal((bytesWith-bytes)/mebibyte), decimal(max(bytesAfter-bytes, 0)/mebibyte))
+			thousands(int(keysWith)), easeTime, after.took.Seconds(), decimal((bytesWith-bytes)/mebibyte), decimal(max(after.bytes-bytes, 0)/mebibyte))
 	b.fill("expiry-off", newFigure(percent), "")
 	return d.retire(first)
+}
+
+// fillEnding stores n sessions like that one, which end one after the other from the moment on, and returns the cookies of some.
+func (d *deployment) fillEnding(ctx context.Context, n int, begin time.Time, s session.Session, t session.Tokens) ([]string, error) {
+	return d.fillBy(ctx, n, someSessions, func(i int) (session.Token, error) {
+		one, manager := s, *d.sessions
+		one.Subject = fmt.Sprintf("ending-%08d", i)
+		if s.ProviderSession != "" {
+			one.ProviderSession = uuid()
+		}
+		manager.AbsoluteTimeout = begin.Add(time.Duration(i) * endsWithin / time.Duration(n)).Sub(d.store.Now())
+		token, _, err := manager.Begin(ctx, one, t)
+		return token, err
+	})
+}
+
+// freed is what Redis still holds once it has looked for dead keys.
+type freed struct {
+	left, bytes float64 // the part of its keys that is dead, and its memory
+	took        time.Duration
+}
+
+// freeDead lets Redis look for dead keys as hard as it can, where it held so many that are not, until nearly all are gone, or for a minute.
+func (d *deployment) freeDead(ctx context.Context, alive float64) (f freed, err error) {
+	const effort = "active-expire-effort"
+	if err := d.Redis.ConfigSet(ctx, effort, "10").Err(); err != nil {
+		return f, err
+	}
+	begun := time.Now()
+	for f.left = 1; ctx.Err() == nil && f.left > deadKeys && f.took < time.Minute; f.took = time.Since(begun) {
+		pause(ctx, 100*time.Millisecond)
+		if f.left, f.bytes, err = d.left(ctx, alive); err != nil {
+			return f, err
+		}
+	}
+	return f, d.Redis.ConfigSet(ctx, effort, "1").Err()
 }
 
 // left is the part of Redis' keys that is dead, where it held so many that are not, and what memory it uses.

@@ -73,7 +73,7 @@ func (d *deployment) redisCPU(ctx context.Context) (seconds float64, err error) 
 	for _, name := range []string{"used_cpu_user", "used_cpu_sys"} {
 		one, err := d.info(ctx, "cpu", name)
 		if err != nil {
-			return 0, fmt.Errorf("Redis' CPU: %w", err)
+			return 0, fmt.Errorf("the CPU of Redis: %w", err)
 		}
 		seconds += one
 	}

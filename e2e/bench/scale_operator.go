@@ -22,65 +22,21 @@ func (b *bench) operator(ctx context.Context) error {
 		return err
 	}
 	d := c.many
-	one := d.Replicas[0]
-	_, s, t, err := d.login(ctx, one, 0)
-	if err != nil {
-		return err
-	}
-	w, err := d.watchRedis(ctx)
+	_, s, t, err := d.login(ctx, d.Replicas[0], 0)
 	if err != nil {
 		return err
 	}
 	var stats, lists, revokes []float64
-	for round := range b.rounds {
-		subject := fmt.Sprintf("looked-at-%d", round)
-		cookies, err := d.fill(ctx, ofOneUser, ofOneUser, s, t, func(_ int, s *session.Session, _ *session.Tokens) { s.Subject = subject })
-		if err != nil {
-			return err
-		}
-		if err := d.askForAll(ctx, "http://"+one.Address+"/auth", cookies); err != nil { // so that the replica keeps them
-			return err
-		}
-		var listed []struct {
-			Subject string `json:"subject"`
-		}
-		took, err := b.tell(ctx, d, &listed, "sessions", "list", "--json", "--user", subject)
-		if err != nil {
-			return err
-		}
-		lists = append(lists, took)
-		for _, l := range listed {
-			if l.Subject != subject {
-				return fmt.Errorf("sessions list --user %s lists one of %q", subject, l.Subject)
+	held, what, err := d.watched(ctx, func() error {
+		for round := range b.rounds {
+			took, err := b.operate(ctx, d, s, t, fmt.Sprintf("looked-at-%d", round))
+			if err != nil {
+				return err
 			}
+			stats, lists, revokes = append(stats, took.stats), append(lists, took.list), append(revokes, took.revoke)
 		}
-		if len(listed) != ofOneUser {
-			return fmt.Errorf("sessions list --user %s lists %d sessions, not %d", subject, len(listed), ofOneUser)
-		}
-		var ended struct {
-			Ended int `json:"ended"`
-		}
-		if took, err = b.tell(ctx, d, &ended, "sessions", "revoke", "--json", "--user", subject); err != nil {
-			return err
-		}
-		revokes = append(revokes, took)
-		if ended.Ended != ofOneUser {
-			return fmt.Errorf("sessions revoke --user %s ends %d sessions, not %d", subject, ended.Ended, ofOneUser)
-		}
-		passed, err := d.stillPass(ctx, "http://"+one.Address+"/auth", cookies)
-		if err != nil {
-			return err
-		}
-		if passed > 0 {
-			return fmt.Errorf("after sessions revoke --user %s %d sessions pass", subject, passed)
-		}
-		var counted authsvc.Stats
-		if took, err = b.tell(ctx, d, &counted, "sessions", "stats", "--json"); err != nil {
-			return err
-		}
-		stats = append(stats, took)
-	}
-	held, what, err := w.end(ctx)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -94,6 +50,54 @@ func (b *bench) operator(ctx context.Context) error {
 	b.fill("revoke", newFigure(revokes...), "").note("the same %d: none of them passes afterwards at a replica that had them in its cache", ofOneUser)
 	b.fill("operator-held", newFigure(held), "").note("%s", what)
 	return nil
+}
+
+// operated is how long the commands took, in seconds.
+type operated struct{ stats, list, revoke float64 }
+
+// operate lists and ends the sessions of one who has some, and counts all.
+func (b *bench) operate(ctx context.Context, d *deployment, s session.Session, t session.Tokens, subject string) (took operated, err error) {
+	address := "http://" + d.Replicas[0].Address + "/auth"
+	cookies, err := d.fill(ctx, ofOneUser, ofOneUser, s, t, func(_ int, s *session.Session, _ *session.Tokens) { s.Subject = subject })
+	if err != nil {
+		return took, err
+	}
+	if err := d.askForAll(ctx, address, cookies); err != nil { // so that the replica keeps them
+		return took, err
+	}
+	var listed []struct {
+		Subject string `json:"subject"`
+	}
+	if took.list, err = b.tell(ctx, d, &listed, "sessions", "list", "--json", "--user", subject); err != nil {
+		return took, err
+	}
+	for _, l := range listed {
+		if l.Subject != subject {
+			return took, fmt.Errorf("sessions list --user %s lists one of %q", subject, l.Subject)
+		}
+	}
+	if len(listed) != ofOneUser {
+		return took, fmt.Errorf("sessions list --user %s lists %d sessions, not %d", subject, len(listed), ofOneUser)
+	}
+	var ended struct {
+		Ended int `json:"ended"`
+	}
+	if took.revoke, err = b.tell(ctx, d, &ended, "sessions", "revoke", "--json", "--user", subject); err != nil {
+		return took, err
+	}
+	if ended.Ended != ofOneUser {
+		return took, fmt.Errorf("sessions revoke --user %s ends %d sessions, not %d", subject, ended.Ended, ofOneUser)
+	}
+	passed, err := d.stillPass(ctx, address, cookies)
+	if err != nil {
+		return took, err
+	}
+	if passed > 0 {
+		return took, fmt.Errorf("after sessions revoke --user %s %d sessions pass", subject, passed)
+	}
+	var counted authsvc.Stats
+	took.stats, err = b.tell(ctx, d, &counted, "sessions", "stats", "--json")
+	return took, err
 }
 
 // tell runs a command that writes JSON.

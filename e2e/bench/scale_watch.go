@@ -1,83 +1,87 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"authsvc/e2e/rig"
 )
 
-// watch finds out what held Redis up, by its own latency monitor, and by a sign of life that it is asked for all the while.
-type watch struct {
-	d     *deployment
-	pulse rig.Pulse
-	stop  context.CancelFunc
-	ended chan struct{}
-}
-
-// watchRedis begins to look.
-func (d *deployment) watchRedis(ctx context.Context) (*watch, error) {
+// watched finds out what holds Redis up while something happens, by its own latency monitor, and by a sign of life that it is asked for all the while. It
+// returns the longest that Redis did nothing else, in milliseconds, and what that was, and after how long an answer came, for people.
+func (d *deployment) watched(ctx context.Context, happens func() error) (longest float64, told string, err error) {
 	for _, args := range [][]any{
 		{"CONFIG", "SET", "latency-monitor-threshold", 1, "slowlog-log-slower-than", 1000}, // a millisecond each
 		{"LATENCY", "RESET"}, {"SLOWLOG", "RESET"},
 	} {
 		if err := d.Redis.Do(ctx, args...).Err(); err != nil {
-			return nil, fmt.Errorf("%v: %w", args[:2], err)
+			return 0, "", fmt.Errorf("%v: %w", args[:2], err)
 		}
 	}
-	w := &watch{d: d, ended: make(chan struct{})}
+	var pulse rig.Pulse
 	feeling, stop := context.WithCancel(ctx)
-	w.stop = stop
+	ended := make(chan struct{})
 	go func() {
-		defer close(w.ended)
-		w.pulse.Feel(feeling, d.Redis)
+		defer close(ended)
+		pulse.Feel(feeling, d.Redis)
 	}()
-	return w, nil
-}
-
-// end returns the longest that Redis did nothing else, in milliseconds, and what that was and how long an answer took, for people. A second time it fails.
-func (w *watch) end(ctx context.Context) (longest float64, told string, err error) {
-	w.stop()
-	<-w.ended
-	var parts []string
-	events, err := w.d.Redis.Do(ctx, "LATENCY", "LATEST").Slice()
+	err = happens()
+	stop()
+	<-ended
 	if err != nil {
-		return 0, "", fmt.Errorf("LATENCY LATEST: %w", err)
+		return 0, "", err
 	}
-	for _, event := range events {
-		fields, _ := event.([]any) // its name, when it was last, how long that took, and how long it ever took
-		if len(fields) < 4 {
-			return 0, "", errors.New("LATENCY LATEST is not as expected")
-		}
-		most, ok := fields[3].(int64)
-		if !ok {
-			return 0, "", errors.New("LATENCY LATEST is not as expected")
-		}
-		longest = max(longest, float64(most))
-		parts = append(parts, fmt.Sprintf("%v %d ms", fields[0], most))
+	var parts []string
+	events, err := d.latencies(ctx)
+	if err != nil {
+		return 0, "", err
 	}
-	commands, err := w.d.Redis.SlowLogGet(ctx, -1).Result()
+	for _, name := range slices.Sorted(maps.Keys(events)) {
+		longest = max(longest, events[name])
+		parts = append(parts, fmt.Sprintf("%s %s ms", name, decimal(events[name])))
+	}
+	commands, err := d.Redis.SlowLogGet(ctx, -1).Result()
 	if err != nil {
 		return 0, "", fmt.Errorf("SLOWLOG GET: %w", err)
 	}
-	var slowest time.Duration
-	command := ""
-	for _, one := range commands {
-		if one.Duration > slowest {
-			slowest, command = one.Duration, one.Args[0]
-		}
-	}
-	longest = max(longest, slowest.Seconds()*1e3)
-	if slowest > 0 {
-		parts = append(parts, fmt.Sprintf("%s %s ms", command, decimal(slowest.Seconds()*1e3)))
+	if len(commands) > 0 {
+		slowest := slices.MaxFunc(commands, func(a, b redis.SlowLog) int { return cmp.Compare(a.Duration, b.Duration) })
+		took := slowest.Duration.Seconds() * 1e3
+		longest = max(longest, took)
+		parts = append(parts, fmt.Sprintf("the slowest command was %s, %s ms", slowest.Args[0], decimal(took)))
 	}
 	var ping time.Duration
-	for _, beat := range w.pulse.Take() {
+	for _, beat := range pulse.Take() {
 		ping = max(ping, beat.Took)
 	}
-	parts = append(parts, fmt.Sprintf("a PING was answered after %s ms at the longest", decimal(ping.Seconds()*1e3)))
+	parts = append(parts, fmt.Sprintf("a PING was answered within %s ms", decimal(ping.Seconds()*1e3)))
 	return longest, strings.Join(parts, "; "), nil
+}
+
+// latencies are the longest of each kind of event that Redis has seen since LATENCY RESET, in milliseconds.
+func (d *deployment) latencies(ctx context.Context) (map[string]float64, error) {
+	events, err := d.Redis.Do(ctx, "LATENCY", "LATEST").Slice()
+	if err != nil {
+		return nil, fmt.Errorf("LATENCY LATEST: %w", err)
+	}
+	longest := map[string]float64{}
+	for _, event := range events {
+		fields, _ := event.([]any) // its name, when it was last, how long that took, and how long it ever took
+		if len(fields) < 4 {
+			return nil, fmt.Errorf("LATENCY LATEST: %v", event)
+		}
+		most, ok := fields[3].(int64)
+		if !ok {
+			return nil, fmt.Errorf("LATENCY LATEST: %v", event)
+		}
+		longest[fmt.Sprint(fields[0])] = float64(most)
+	}
+	return longest, nil
 }

@@ -17,7 +17,7 @@ import (
 	"authsvc/session/storetest"
 )
 
-var scaleSessions = flag.Int("sessions", 5_000, "how many sessions TestScale stores; make scale takes a million")
+var scaleSessions = flag.Int("sessions", 5_000, "how many sessions TestScale stores")
 
 // scale is three replicas that store sessions of a realistic size, and what they must count.
 type scale struct {
