@@ -56,7 +56,7 @@ func (b *bench) expiry(ctx context.Context) error {
 		return err
 	}
 	n := b.sessions / 5
-	lead := 5*time.Second + time.Duration(1.5*float64(n)/c.rate*float64(time.Second)) // a machine that has become slower has half as much again
+	lead := 5*time.Second + time.Duration(2.5*float64(n)/c.rate*float64(time.Second)) // a machine may become slower
 	begin := d.store.Now().Add(lead)
 	ending, err := d.fillEnding(ctx, n, begin, s, t)
 	if err != nil {

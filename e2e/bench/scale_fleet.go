@@ -25,7 +25,7 @@ func (b *bench) fleet(ctx context.Context) error {
 		return err
 	}
 	d, first := c.many, len(c.many.Replicas)
-	people, err := newCrowd(d.Dir, "fleet", asBrowsers, spread(c.manyCookies, someSessions), 0)
+	people, err := newCrowd(d.Dir, "fleet", asBrowsers, spread(c.manyCookies, atWork), 0)
 	if err != nil {
 		return err
 	}
