@@ -33,8 +33,8 @@ func (b *bench) crowdedParts(ctx context.Context) (*crowded, error) {
 		sessions int
 		at       **deployment
 		cookies  *[]string
-	}{{"few", someSessions, &c.few, &c.fewCookies}, {"many", b.sessions, &c.many, &c.manyCookies}} {
-		d, err := b.raise(ctx, of.name, 1+(b.rounds+1)*loginsARound, nil)
+	}{{"few", min(someSessions, b.sessions), &c.few, &c.fewCookies}, {"many", b.sessions, &c.many, &c.manyCookies}} {
+		d, err := b.raise(ctx, of.name, 1+(b.rounds+1)*b.loginsARound(), nil)
 		if err != nil {
 			return nil, err
 		}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// loginsARound are enough to take some tenths of a second.
-const loginsARound = 200
+// loginsARound are enough to take some tenths of a second; fewer where there are few sessions.
+func (b *bench) loginsARound() int { return min(200, b.sessions/5) }
 
 // loggedIn is what a round of logins took.
 type loggedIn struct {
@@ -26,7 +26,7 @@ func (b *bench) logins(ctx context.Context) error {
 		var both [2]loggedIn
 		for turn := range both {
 			many := (turn + round) % 2
-			if both[many], err = []*deployment{c.few, c.many}[many].loginRound(ctx, 1+round*loginsARound); err != nil {
+			if both[many], err = []*deployment{c.few, c.many}[many].loginRound(ctx, 1+round*b.loginsARound(), b.loginsARound()); err != nil {
 				return err
 			}
 		}
@@ -42,8 +42,8 @@ func (b *bench) logins(ctx context.Context) error {
 	return nil
 }
 
-// loginRound signs so many people in, from the given one on, at the first replica.
-func (d *deployment) loginRound(ctx context.Context, from int) (l loggedIn, err error) {
+// loginRound signs n people in, from the given one on, at the first replica.
+func (d *deployment) loginRound(ctx context.Context, from, n int) (l loggedIn, err error) {
 	cpu := func() (seconds float64, err error) {
 		own, err := cpuOf(d.Replicas[0].PID())
 		if err != nil {
@@ -57,7 +57,7 @@ func (d *deployment) loginRound(ctx context.Context, from int) (l loggedIn, err 
 		return l, err
 	}
 	begun := time.Now()
-	if err := d.loginAll(ctx, d.Replicas[0], from, from+loginsARound); err != nil {
+	if err := d.loginAll(ctx, d.Replicas[0], from, from+n); err != nil {
 		return l, err
 	}
 	took := time.Since(begun).Seconds()
@@ -65,7 +65,7 @@ func (d *deployment) loginRound(ctx context.Context, from int) (l loggedIn, err 
 	if err != nil {
 		return l, err
 	}
-	return loggedIn{loginsARound / took, (after - before) * 1e3 / loginsARound}, nil
+	return loggedIn{float64(n) / took, (after - before) * 1e3 / float64(n)}, nil
 }
 
 // redisCPU is what Redis has used so far, in seconds, all masters together.

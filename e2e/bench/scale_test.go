@@ -24,7 +24,7 @@ func TestScale(t *testing.T) {
 		t.Fatalf("go build: %v\n%s", err, output)
 	}
 	b := &bench{
-		options: options{program: program, connections: 1, seconds: 1, rounds: 1, replicas: 1, sessions: 500, scale: true},
+		options: options{program: program, connections: 1, seconds: 1, rounds: 1, replicas: 1, sessions: 100, scale: true},
 		dir:     dir, calm: time.Millisecond, say: t.Logf, sizing: &sizing{Processor: "a processor"},
 	}
 	defer func() {
@@ -42,7 +42,7 @@ func TestScale(t *testing.T) {
 			}
 		}
 	}
-	if n := len(b.sizing.Memory); n != 1 || b.sizing.Memory[0].Sessions != 500 || b.sizing.Memory[0].Bytes <= 0 {
+	if n := len(b.sizing.Memory); n != 1 || b.sizing.Memory[0].Sessions != 100 || b.sizing.Memory[0].Bytes <= 0 {
 		t.Errorf("%d sizes: %+v", n, b.sizing.Memory)
 	}
 }
