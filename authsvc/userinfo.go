@@ -41,16 +41,16 @@ func (p *provider) fetchUserinfo(ctx context.Context, m *metadata, accessToken s
 		return nil, err
 	}
 	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body) // also of a refusal, or the connection could not be used again
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the answer's status is %d", response.StatusCode)
+	}
+	if err != nil {
+		return nil, err
 	}
 	mediaType, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" && mediaType != "application/jwt" {
 		return nil, errors.New("the answer is neither application/json nor application/jwt")
-	}
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
 	}
 	if mediaType == "application/jwt" {
 		return p.openUserinfo(ctx, m, string(body))
