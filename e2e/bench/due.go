@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"sync/atomic"
+	"strings"
 	"time"
 
 	"authsvc/e2e/rig"
@@ -34,41 +37,52 @@ func (b *bench) fallingDue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var renewed atomic.Int64
-	d.answerRefreshes(&renewed)
-	var ratios, quiet []float64
-	var last int64
+	renewed := func() (float64, error) {
+		metrics, err := one.Metrics(ctx)
+		return metrics[`authsvc_refreshes_total{result="`+session.RefreshOK+`"}`], err
+	}
+	var ratios, quiet, cost []float64
 	for round := range b.rounds {
-		var p99 [2]time.Duration
-		for _, due := range []bool{round%2 == 1, round%2 == 0} {
-			seen, err := b.dueRound(ctx, d, one, s, t, due)
+		before, err := renewed()
+		if err != nil {
+			return err
+		}
+		var p99, cpu [2]time.Duration // of the quiet half, and of the other
+		for _, half := range []int{round % 2, 1 - round%2} {
+			seen, took, err := b.dueRound(ctx, d, one, s, t, half == 1)
 			if err != nil {
 				return err
 			}
-			if due {
-				p99[1] = seen.p99
-			} else {
-				p99[0] = seen.p99
-			}
+			p99[half], cpu[half] = seen.p99, took
 		}
-		count := renewed.Load() - last
-		last += count
-		b.say("round %d: p99 %v, and %v while %d sessions were renewed", round+1, p99[0], p99[1], count)
-		if least := int64(dueEachSecond * (dueWindow - 2*time.Second).Seconds() * .9); count < least {
-			return fmt.Errorf("only %d sessions were renewed, of those that fell due; at least %d should have been", count, least)
+		count, err := renewed()
+		if err != nil {
+			return err
+		}
+		count -= before
+		b.say("round %d: p99 %v, and %v while %.0f sessions were renewed", round+1, p99[0], p99[1], count)
+		if least := dueEachSecond * (dueWindow - 2*time.Second).Seconds() * .9; count < least {
+			return fmt.Errorf("only %.0f sessions were renewed, of those that fell due; at least %.0f should have been", count, least)
 		}
 		ratios, quiet = append(ratios, p99[1].Seconds()/p99[0].Seconds()), append(quiet, p99[0].Seconds()*1e3)
+		cost = append(cost, (cpu[1]-cpu[0]).Seconds()*1e6/count)
 	}
-	b.fill("due", newFigure(ratios...), "%s ms", decimal(newFigure(quiet...).Median)).
-		note("%d fell due a second, which is %s in a minute; each round looked at %v", dueEachSecond, thousands(dueEachSecond*60), dueWindow)
+	r := b.fill("due", newFigure(ratios...), "%s ms", decimal(newFigure(quiet...).Median))
+	r.note("%d fell due a second, which is %s in a minute; each round looked at %v", dueEachSecond, thousands(dueEachSecond*60), dueWindow)
+	r.note("a renewal took %s µs of the replica's CPU, beside what the verdicts cost", decimal(newFigure(cost...).Median))
 	return d.Stop()
 }
 
-// dueRound stores sessions of which so many fall due each second of the window, or none, and has wrk ask for all of them, again and again.
-func (b *bench) dueRound(ctx context.Context, d *deployment, at *rig.Replica, s session.Session, t session.Tokens, due bool) (answers, error) {
+// dueRound stores sessions of which so many fall due each second of the window, or none, and has wrk ask for all of them, again and again. It returns the
+// replica's CPU, too.
+func (b *bench) dueRound(ctx context.Context, d *deployment, at *rig.Replica, s session.Session, t session.Tokens, due bool) (seen answers, took time.Duration, err error) {
+	if err := d.answerRefreshes(t.IDToken); err != nil {
+		return seen, 0, err
+	}
 	n := int(dueEachSecond * dueWindow.Seconds())
 	start := d.store.Now().Add(dueLead)
-	cookies, err := d.fill(ctx, n, n, s, t, func(i int, _ *session.Session, t *session.Tokens) {
+	cookies, err := d.fill(ctx, n, n, s, t, func(i int, one *session.Session, t *session.Tokens) {
+		one.Subject = s.Subject // whom the answers are about
 		if !due {
 			t.Expiry = d.store.Now().Add(rig.LongLife)
 			return
@@ -78,32 +92,60 @@ func (b *bench) dueRound(ctx context.Context, d *deployment, at *rig.Replica, s 
 		t.Expiry = moment.Add(moment.Sub(d.store.Now()))
 	})
 	if err != nil {
-		return answers{}, err
+		return seen, 0, err
 	}
 	people, err := newCrowd(d.Dir, "due", asGateway, cookies, duePause)
 	if err != nil {
-		return answers{}, err
+		return seen, 0, err
 	}
 	wait := start.Sub(d.store.Now())
 	if wait < 0 {
-		return answers{}, fmt.Errorf("the machine is too busy: it needs more than %v to store %d sessions", dueLead, n)
+		return seen, 0, fmt.Errorf("the machine is too busy: it needs more than %v to store %d sessions", dueLead, n)
 	}
 	pause(ctx, wait)
-	seen, err := wrk(ctx, "http://"+at.Address+"/auth", people, b.connections, int(dueWindow.Seconds()))
-	if err == nil {
-		err = seen.err()
+	begun, err := cpuOf(at.PID())
+	if err != nil {
+		return seen, 0, err
 	}
-	return seen, err
+	if seen, err = wrk(ctx, "http://"+at.Address+"/auth", people, b.connections, int(dueWindow.Seconds())); err != nil {
+		return seen, 0, err
+	}
+	ended, err := cpuOf(at.PID())
+	return seen, ended - begun, errors.Join(seen.err(), err)
 }
 
-// answerRefreshes has the provider renew whatever token comes, at next to no cost: the machine is the replica's.
-func (d *deployment) answerRefreshes(renewed *atomic.Int64) {
-	text := fmt.Appendf(nil, `{"token_type":"Bearer","access_token":%q,"refresh_token":%q,"expires_in":%d}`,
-		refreshToken(d.Provider.Issuer()), refreshToken(d.Provider.Issuer()), int64(rig.LongLife.Seconds()))
+// answerRefreshes has the provider renew whatever token comes with three others, as most providers do, the ID token one like this, of
+// now. It costs next to nothing: the machine is the replica's.
+func (d *deployment) answerRefreshes(idToken string) error {
+	parts := strings.Split(idToken, ".")
+	if len(parts) != 3 {
+		return errors.New("the session has no whole ID token")
+	}
+	header, err := base64.RawURLEncoding.DecodeString(parts[0])
+	if err != nil {
+		return fmt.Errorf("the ID token's header: %w", err)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return fmt.Errorf("the ID token's claims: %w", err)
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return fmt.Errorf("the ID token's claims: %w", err)
+	}
+	now := time.Now()
+	claims["iat"], claims["exp"] = now.Unix(), now.Add(rig.LongLife).Unix()
+	delete(claims, "at_hash") // of another access token
+	if payload, err = json.Marshal(claims); err != nil {
+		return err
+	}
+	issuer := d.Provider.Issuer()
+	text := fmt.Appendf(nil, `{"token_type":"Bearer","access_token":%q,"refresh_token":%q,"id_token":%q,"expires_in":%d}`,
+		refreshToken(issuer), refreshToken(issuer), d.Provider.Sign(header, payload), int64(rig.LongLife.Seconds()))
 	d.Provider.OnRefresh(func(w http.ResponseWriter, _ *http.Request, _ http.Handler, _ string) {
-		renewed.Add(1)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Write(text) // an error means that the replica has gone
 	})
+	return nil
 }
