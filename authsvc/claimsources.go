@@ -118,7 +118,8 @@ type heard struct {
 	// idToken has the claims of an ID token; nil when a refresh brought none.
 	idToken map[string]any
 	tokens  session.Tokens
-	// former are the claims that the session had, and formerIDToken those of the ID token that they were made of; nil at a login.
+	// former are the claims that the session had, and formerIDToken those of the ID token that they were made of, which count unless there is a new one; nil at
+	// a login.
 	former, formerIDToken map[string]any
 }
 

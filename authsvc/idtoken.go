@@ -69,11 +69,7 @@ func (c idTokenCheck) verify(ctx context.Context, raw string) (verifiedID, error
 	if err != nil {
 		return verifiedID{}, fmt.Errorf("%w: ID token: %w", errProviderAnswer, cut(err))
 	}
-	var payload rawClaims
-	if err := token.Claims(&payload); err != nil {
-		return verifiedID{}, fmt.Errorf("%w: ID token: %w", errProviderAnswer, err)
-	}
-	claims, err := decodeClaims(payload)
+	claims, err := decodeClaims(keys.payload)
 	if err != nil {
 		return verifiedID{}, fmt.Errorf("%w: ID token: %w", errProviderAnswer, err)
 	}
@@ -152,17 +148,18 @@ func looksLikeJWS(raw string) bool {
 	})
 }
 
-// watchedKeys keeps the error of a key set: the verifier around it passes on its text alone, which
-// does not tell "wrong" from "cannot tell".
+// watchedKeys keeps what a key set answers: the verifier around it passes on an error's text alone, which does not tell "wrong" from "cannot tell", and
+// would read the payload once more to give it out.
 type watchedKeys struct {
 	oidc.KeySet
-	err error
+	payload []byte
+	err     error
 }
 
-// VerifySignature passes on the question and keeps the error of the answer.
+// VerifySignature passes on the question and keeps the answer.
 func (k *watchedKeys) VerifySignature(ctx context.Context, jwt string) (payload []byte, err error) {
-	payload, k.err = k.KeySet.VerifySignature(ctx, jwt)
-	return payload, k.err
+	k.payload, k.err = k.KeySet.VerifySignature(ctx, jwt)
+	return k.payload, k.err
 }
 
 // checkRenewal does the checks of OpenID Connect Core 1.0, section 12.2, against the ID token that is renewed. That one was checked when
@@ -253,13 +250,4 @@ func aboutTheUser(claims map[string]any) map[string]any {
 		delete(claims, name)
 	}
 	return claims
-}
-
-// rawClaims takes a token's payload as it is.
-type rawClaims []byte
-
-// UnmarshalJSON keeps a copy of the text.
-func (c *rawClaims) UnmarshalJSON(data []byte) error {
-	*c = append((*c)[:0], data...)
-	return nil
 }

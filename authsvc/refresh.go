@@ -29,9 +29,11 @@ func (site *site) refresh(ctx context.Context, s session.Session, t session.Toke
 	if err != nil {
 		return s, t, err
 	}
-	h := heard{subject: s.Subject, tokens: token, former: s.Claims, formerIDToken: idTokenClaims(t.IDToken)}
+	h := heard{subject: s.Subject, tokens: token, former: s.Claims}
 	if renewed != nil {
 		h.idToken = renewed.Claims
+	} else {
+		h.formerIDToken = idTokenClaims(t.IDToken)
 	}
 	s.Claims = site.claims(ctx, p, meta, h, site.warn)
 	return s, site.kept(meta, token), nil
