@@ -119,14 +119,15 @@ func newKeptAssertions(bytes uint64) *keptAssertions {
 }
 
 // assert returns an assertion for the origin; one without a text when the session has just ended.
-func (a *asserter) assert(s *session.Session, id *identity, audience string, now time.Time) (assertion, error) {
-	kind := assertionKind{s.ID, s.Version, audience}
-	recorded := s.ID != session.ID{} // who has no record has no name either under which to keep it
+func (a *asserter) assert(of *asker, id *identity, audience string, now time.Time) (assertion, error) {
+	kind := assertionKind{of.id(), of.version(), audience}
+	recorded := !kind.session.IsZero() // who has no record has no name either under which to keep it
 	if recorded {
 		if kept, ok := a.kept.GetIfPresent(kind); ok && now.Before(kept.until) {
 			return kept, nil
 		}
 	}
+	s := of.open()
 	issued, ends := now.Truncate(time.Second), now.Add(assertedLife)
 	for _, end := range []time.Time{s.Expires, s.IdleExpires} {
 		if !end.IsZero() && end.Before(ends) {
@@ -139,7 +140,7 @@ func (a *asserter) assert(s *session.Session, id *identity, audience string, now
 	}
 	payload := fmt.Appendf(nil, `{"iss":%s,"sub":%s,"aud":%s,"iat":%d,"exp":%d`,
 		asciiJSON(a.issuer), asciiJSON(s.Subject), asciiJSON(audience), issued.Unix(), ends.Unix())
-	payload = append(append(payload, id.claims...), '}')
+	payload = append(append(payload, id.beside.Load().claims...), '}')
 	signed, err := a.signer.Sign(payload)
 	if err != nil {
 		return assertion{}, fmt.Errorf("sign an assertion: %w", err)

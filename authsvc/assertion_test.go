@@ -295,7 +295,7 @@ func TestAssertionWithoutRecord(t *testing.T) {
 	site, set := r.replicas[0].sites.Load().main, publishedKeys(t, r.replicas[0])
 	for _, subject := range []string{"one", "two"} {
 		s := &session.Session{Subject: subject, Issuer: "https://machines.example", Expires: r.now().Add(time.Minute)}
-		values, err := r.replicas[0].tell(site, s, site.identityOf(s, session.Tokens{}), asked{Scheme: "https", Host: "app.example.com"}, r.now())
+		values, err := r.replicas[0].tell(site, &asker{session: s}, site.identityOf(s, session.Tokens{}), session.Tokens{}, asked{Scheme: "https", Host: "app.example.com"}, r.now())
 		if err != nil {
 			t.Fatal(err)
 		}

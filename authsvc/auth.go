@@ -73,7 +73,7 @@ func (s *Service) verdict(r *http.Request, info requestInfo, q question) decisio
 	known := d.known
 	switch d.Outcome {
 	case Allow:
-		d = m.decide(viewer{session: d.Session, known: known, now: now}, n)
+		d = m.decide(viewer{asker: d.asker, known: known, now: now}, n)
 		d.bearer = bearer
 	case Login:
 		// Where everyone may pass that is no reason to refuse. A store that does not answer is: nobody can tell whether they are signed in, and an
@@ -92,9 +92,9 @@ func (s *Service) verdict(r *http.Request, info requestInfo, q question) decisio
 		d.Reason = "bearer"
 	}
 	if known == nil {
-		known = site.identityOf(d.Session, tokens)
+		known = site.identityOf(d.open(), tokens)
 	}
-	if d.Identity, d.Err = s.tell(site, d.Session, known, q.asked, now); d.Err != nil {
+	if d.Identity, d.Err = s.tell(site, &d.asker, known, tokens, q.asked, now); d.Err != nil {
 		return decision{Outcome: Unavailable, Reason: "assertion", Err: d.Err}
 	}
 	return d
@@ -111,7 +111,7 @@ func (site *site) withoutIdentity(d decision) decision {
 func (s *Service) refuseNowhere(r *http.Request, within *budget, main *site) decision {
 	d, _ := s.identify(within, main, r)
 	if d.Outcome == Allow {
-		return decision{Outcome: Deny, Reason: "request_unknown", Session: d.Session}
+		return decision{Outcome: Deny, Reason: "request_unknown", asker: d.asker}
 	}
 	return d
 }
@@ -150,12 +150,12 @@ func (s *Service) identifyBrowser(within *budget, site *site, r *http.Request) (
 			return withoutSession(err), session.Tokens{}
 		}
 	}
-	if site.providerOf(recalled.Session.Issuer) == nil { // nobody vouches for it any more; another replica may know better, so the record stays
+	if site.providerOf(recalled.Issuer()) == nil { // nobody vouches for it any more; another replica may know better, so the record stays
 		return decision{Outcome: Login, Reason: "session_provider"}, session.Tokens{}
 	}
 	known, _ := recalled.Derived.(*identity)
 	return decision{
-		Outcome: Allow, Reason: "session", Session: recalled.Session, token: token, stale: recalled.Stale, known: known, now: recalled.Now,
+		Outcome: Allow, Reason: "session", asker: asker{packed: recalled.Packed}, token: token, stale: recalled.Stale, known: known, now: recalled.Now,
 	}, recalled.Tokens
 }
 
@@ -188,8 +188,8 @@ func withoutSession(err error) decision {
 // lookAfter notes that a session is used, and has its tokens renewed when they are due, which it waits for only when they have expired. The provider's trouble
 // changes no verdict: the session's claims count until its own end. Only a session that the provider has ended is over, or one that has just been found gone.
 func (s *Service) lookAfter(ctx context.Context, within *budget, site *site, d decision, tokens session.Tokens, wait time.Duration) (decision, session.Tokens) {
-	if site.sessions.TouchDue(d.Session, d.now) {
-		switch err := site.sessions.Touch(within.context(), *d.Session); {
+	if site.sessions.TouchDue(d.packed, d.now) {
+		switch err := site.sessions.Touch(within.context(), *d.open()); {
 		case errors.Is(err, session.ErrNotFound):
 			return decision{Outcome: Login, Reason: "session_not_found", Err: err}, session.Tokens{}
 		case err != nil:
@@ -197,17 +197,17 @@ func (s *Service) lookAfter(ctx context.Context, within *budget, site *site, d d
 		}
 		d.now = s.store.Now()
 	}
-	if !site.renewer.Pending(d.Session, d.now) {
+	if !site.renewer.Pending(d.packed, d.now) {
 		return d, tokens
 	}
-	renewed, tokens, err := site.renewer.Renew(ctx, d.token, *d.Session, tokens, wait)
+	renewed, tokens, err := site.renewer.Renew(ctx, d.token, *d.open(), tokens, wait)
 	if err != nil {
 		return decision{Outcome: Login, Reason: "session_revoked"}, session.Tokens{}
 	}
-	if renewed.Version != d.Session.Version {
+	if renewed.Version != d.version() {
 		d.known = nil // that was of the former
 	}
-	d.Session, d.now = &renewed, s.store.Now()
+	d.asker, d.now = asker{session: &renewed}, s.store.Now()
 	return d, tokens
 }
 

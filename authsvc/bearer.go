@@ -100,7 +100,7 @@ func (b *bearers) identify(ctx context.Context, h http.Header) (decision, sessio
 	if refusal != nil {
 		return decision{Outcome: refusal.outcome, Reason: refusal.reason, Err: refusal.err, bearer: true, refusal: refusal}, session.Tokens{}, true
 	}
-	return decision{Outcome: Allow, Reason: "bearer", Session: principal, bearer: true}, session.Tokens{AccessToken: raw, Expiry: principal.Expires}, true
+	return decision{Outcome: Allow, Reason: "bearer", asker: asker{session: principal}, bearer: true}, session.Tokens{AccessToken: raw, Expiry: principal.Expires}, true
 }
 
 // judge says for whom a bearer token speaks: a session that no store has, shared by all requests with this token. A JWT is held against the

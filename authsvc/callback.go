@@ -196,7 +196,7 @@ func (s *Service) liveSession(ctx context.Context, site *site, r *http.Request) 
 	if d.Outcome == Unavailable {
 		return nil, d.Err
 	}
-	return d.Session, nil
+	return d.open(), nil
 }
 
 // finishLate ends a callback that cannot be redeemed: the attempt has expired, is not bound to the browser any more, or

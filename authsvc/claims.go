@@ -182,3 +182,25 @@ func plainNumbers(v any) any {
 	}
 	return v
 }
+
+// sizeOf estimates the memory of a claim in bytes.
+func sizeOf(v any) int {
+	const header, slot = 16, 40 // of a string or a slice; of an entry in a map
+	switch v := v.(type) {
+	case string:
+		return header + len(v)
+	case []any:
+		n := header
+		for _, e := range v {
+			n += header + sizeOf(e)
+		}
+		return n
+	case map[string]any:
+		n := 2 * header
+		for key, e := range v {
+			n += slot + len(key) + sizeOf(e)
+		}
+		return n
+	}
+	return 8
+}

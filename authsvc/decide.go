@@ -42,16 +42,16 @@ func (o Outcome) String() string {
 type decision struct {
 	Outcome Outcome
 	Reason  string
-	Session *session.Session // who is signed in; nil unless known
-	token   session.Token    // by which it was found
-	stale   bool             // it is what this replica last knew, since the store cannot tell
-	bearer  bool             // a bearer token says who it is, or should have: nothing is stored
-	refusal *bearerRefusal   // why that token does not pass; nil when it does
-	Err     error            // why, for the operator; nil for a plain verdict
-	known   *identity        // as its headers tell it; nil where that is to be made yet
-	now     time.Time        // in the store's time, when the session was live; zero where none was found
-	Rule    string           // the name of the rule that decided; empty where none did
-	demand  demand           // what the login has to meet, with reasonStepUp
+	asker                  // who is signed in; nobody unless known
+	token   session.Token  // by which it was found
+	stale   bool           // it is what this replica last knew, since the store cannot tell
+	bearer  bool           // a bearer token says who it is, or should have: nothing is stored
+	refusal *bearerRefusal // why that token does not pass; nil when it does
+	Err     error          // why, for the operator; nil for a plain verdict
+	known   *identity      // as its headers tell it; nil where that is to be made yet
+	now     time.Time      // in the store's time, when the session was live; zero where none was found
+	Rule    string         // the name of the rule that decided; empty where none did
+	demand  demand         // what the login has to meet, with reasonStepUp
 	// Identity are the values of the site's identity headers, when the outcome is Allow.
 	Identity []string
 }
@@ -120,7 +120,7 @@ func splitLists(values []string) []string {
 
 // viewer is a session as rules look at it: what follows from its claims is worked out once, when it is first asked for.
 type viewer struct {
-	session     *session.Session
+	asker
 	groupsClaim []string
 	now         time.Time
 
@@ -135,29 +135,55 @@ func (v *viewer) groups() []string {
 		return v.groupList
 	}
 	if v.known != nil {
-		if list := v.known.groups.Load(); list != nil {
+		if list := v.known.remember().groups.Load(); list != nil {
 			return *list
 		}
 	}
-	list := groups(v.session, v.groupsClaim)
+	list := groups(v.open(), v.groupsClaim)
 	v.groupList, v.hasGroups = list, true
 	if v.known != nil {
-		v.known.groups.Store(&list)
+		v.known.remember().groups.Store(&list)
 	}
 	return list
+}
+
+// email returns the address of a session that verifiedEmail returns.
+func (v *viewer) email() string {
+	if v.known == nil {
+		return verifiedEmail(v.open())
+	}
+	beside := v.known.remember()
+	if email := beside.email.Load(); email != nil {
+		return *email
+	}
+	email := verifiedEmail(v.open())
+	beside.email.Store(&email)
+	return email
+}
+
+// openForAll is open, which decodes a session of the cache once for all of its verdicts. It is for what rules ask in each of them; see ruleSet.opens.
+func (v *viewer) openForAll() *session.Session {
+	if v.known == nil || v.packed.IsZero() {
+		return v.open()
+	}
+	beside := v.known.remember()
+	if opened := beside.opened.Load(); opened != nil {
+		return opened
+	}
+	beside.opened.Store(v.open())
+	return v.session
 }
 
 // decide says whether a request may pass, by the rule that speaks for it and by what the query narrows. The session is nil for whoever is signed out, or
 // where nobody has looked. It is pure.
 func decide(m match, s *session.Session, n narrowing, now time.Time) decision {
-	return m.decide(viewer{session: s, now: now}, n)
+	return m.decide(viewer{asker: asker{session: s}, now: now}, n)
 }
 
 // decide is decide for a session of which something may be known already.
 func (m *match) decide(v viewer, n narrowing) decision {
-	s, now := v.session, v.now
 	v.groupsClaim = m.set.groupsClaim
-	d := decision{Session: s}
+	d := decision{asker: v.asker}
 	if m.rule == nil {
 		return d.refuse(m.refused)
 	}
@@ -189,11 +215,11 @@ func (m *match) decide(v viewer, n narrowing) decision {
 	if reason := n.objects(&v); reason != "" {
 		return d.refuse(reason)
 	}
-	if s == nil {
+	if !v.asker.signedIn() {
 		d.Outcome, d.Reason = Allow, m.rule.access.String()
 		return d
 	}
-	if !asks.met(s.ACR, s.AuthTime, now) {
+	if !asks.metBy(&v) {
 		d.Outcome, d.Reason, d.demand = Login, reasonStepUp, asks
 		return d
 	}
@@ -210,7 +236,7 @@ const reasonSignedOut = "signed_out"
 // refuse denies who is signed in, and sends everyone else to the login.
 func (d decision) refuse(reason string) decision {
 	d.Outcome, d.Reason = Deny, reason
-	if d.Session == nil {
+	if !d.asker.signedIn() {
 		d.Outcome = Login
 	}
 	return d
@@ -218,15 +244,15 @@ func (d decision) refuse(reason string) decision {
 
 // objects returns why a rule does not let somebody pass, "" if it does. Whether their login is enough is not looked at.
 func (r *rule) objects(q *request, v *viewer) string {
-	if r.access == accessSignedIn && v.session == nil {
+	if r.access == accessSignedIn && !v.asker.signedIn() {
 		return reasonSignedOut
 	}
 	switch {
 	case len(r.groups) > 0 && !anyGroup(v.groups(), r.groups):
 		return "groups"
-	case len(r.emails) > 0 && !slices.Contains(r.emails, lowerASCII(verifiedEmail(v.session))):
+	case len(r.emails) > 0 && !slices.Contains(r.emails, lowerASCII(v.email())):
 		return "emails"
-	case len(r.domains) > 0 && !r.hasDomainOf(verifiedEmail(v.session)):
+	case len(r.domains) > 0 && !r.hasDomainOf(v.email()):
 		return "email_domains"
 	}
 	if r.when != nil {
@@ -243,7 +269,7 @@ func (r *rule) objects(q *request, v *viewer) string {
 // couldAdmit reports whether a session is good for anything: whether there is a rule that lets it pass to some address, at some time, after some login. Who
 // is let in nowhere gets no session.
 func (s *ruleSet) couldAdmit(newcomer *session.Session) bool {
-	v := viewer{session: newcomer, groupsClaim: s.groupsClaim}
+	v := viewer{asker: asker{session: newcomer}, groupsClaim: s.groupsClaim}
 	return slices.ContainsFunc(s.rules, func(r rule) bool {
 		if r.when != nil && (r.when.looksAtRequest || r.when.looksAtTime) {
 			r.when = nil
@@ -261,13 +287,13 @@ func (r *rule) hasDomainOf(email string) bool {
 // objects returns why the query does not let somebody pass, "" if it does.
 func (n *narrowing) objects(v *viewer) string {
 	switch {
-	case (n.hasGroups || n.hasEmails || n.hasDomains) && v.session == nil:
+	case (n.hasGroups || n.hasEmails || n.hasDomains) && !v.asker.signedIn():
 		return reasonSignedOut
 	case n.hasGroups && !anyGroup(v.groups(), n.groups):
 		return "groups"
-	case n.hasEmails && !emailAllowed(verifiedEmail(v.session), n.emails):
+	case n.hasEmails && !emailAllowed(v.email(), n.emails):
 		return "emails"
-	case n.hasDomains && !domainAllowed(verifiedEmail(v.session), n.domains):
+	case n.hasDomains && !domainAllowed(v.email(), n.domains):
 		return "email_domains"
 	}
 	return ""

@@ -119,7 +119,7 @@ func (s *ruleSet) explain(a asked, who *session.Session, now time.Time) string {
 // because says why a rule decides as it does.
 func (m match) because(d decision, who *session.Session, now time.Time) string {
 	if d.Reason == "when_error" {
-		_, err := m.rule.when.holds(&m.request, &viewer{session: who, groupsClaim: m.set.groupsClaim, now: now})
+		_, err := m.rule.when.holds(&m.request, &viewer{asker: asker{session: who}, groupsClaim: m.set.groupsClaim, now: now})
 		return fmt.Sprintf("its when has no value: %v", errors.Unwrap(err))
 	}
 	return explanations[d.Reason]

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"authsvc/session"
 )
@@ -36,17 +35,51 @@ func newIdentityPlan(c *Config) identityPlan {
 // identity is who is signed in, as the headers tell it. It is made once for each session that is loaded, and shared by its verdicts: only what has a life
 // of its own, the access token and the assertion, is put in by each. Beside what it remembers of them it must not be changed.
 type identity struct {
-	values []string // by header, "" where there is none
-	// claims are the members that an assertion has besides those that every one has, as JSON behind a comma; asserted says that one fits.
-	claims   []byte
-	asserted bool
-	// accessToken is "" when there is none that fits; expires is the end of its life, zero when unknown.
-	accessToken string
-	expires     time.Time
-	cut         omitted
-	last        atomic.Pointer[lastTold] // nil until something of a life of its own was put in
-	groups      atomic.Pointer[[]string] // as rules see them; nil until one asks
-	held        atomic.Pointer[lastHeld] // nil until an expression was evaluated
+	values []string               // by header, "" where there is none
+	beside atomic.Pointer[beside] // nil where the values are all that verdicts have needed
+}
+
+// beside is what some sites need of a session beside the values of its headers.
+type beside struct {
+	// claims are the members that an assertion has besides those that every one has, as JSON behind a comma; asserted says that one fits, and carriesToken
+	// that there is an access token which does.
+	claims                 string
+	asserted, carriesToken bool
+
+	last   atomic.Pointer[lastTold]        // nil until something of a life of its own was put in
+	groups atomic.Pointer[[]string]        // as rules see them; nil until one asks
+	email  atomic.Pointer[string]          // likewise
+	held   atomic.Pointer[lastHeld]        // nil until an expression was evaluated
+	opened atomic.Pointer[session.Session] // nil until a rule asked for something else
+}
+
+// remember returns where verdicts remember what others need again.
+func (id *identity) remember() *beside {
+	if known := id.beside.Load(); known != nil {
+		return known
+	}
+	id.beside.CompareAndSwap(nil, new(beside))
+	return id.beside.Load()
+}
+
+// share takes the texts of the values out of what is kept anyway, where they are there, and joins all others to one piece of memory, of which it returns the
+// length.
+func (id *identity) share(shares func(string) (string, bool)) (own int) {
+	var all strings.Builder
+	for i, value := range id.values {
+		if shared, ok := shares(value); ok {
+			id.values[i] = shared
+		} else {
+			all.WriteString(value)
+		}
+	}
+	rest := strings.Clone(all.String())
+	for i, value := range id.values {
+		if _, ok := shares(value); !ok {
+			id.values[i], rest = rest[:len(value)], rest[len(value):]
+		}
+	}
+	return all.Len()
 }
 
 // omitted is what was left out of the headers of a session because it cannot stand there. Values that a filter leaves out are none.
@@ -66,23 +99,14 @@ func (c *omitted) note(header string, counter *int, n int) {
 	}
 }
 
-// size estimates the memory of an identity in bytes. Values that are whole claims share theirs.
-func (id *identity) size() int {
-	n := 300 + 16*len(id.values) + len(id.claims) + len(id.accessToken) // with what it remembers of its verdicts
-	for _, value := range id.values {
-		n += len(value)
-	}
-	return n
-}
-
 // render makes the identity of a session. Every header has its value, "" where there is none: a header is always
 // written, so that a copy that the client forged is always overwritten. What does not fit is left out and counted: the values of a list one by one, in the
 // provider's order, anything else whole.
 //
 // Single values come first: who it is must never be pushed out. Then the assertion reserves its place, with the single values in it, and
 // the values of lists have to fit in both. The access token has what is left.
-func (p *identityPlan) render(s *session.Session, t session.Tokens) *identity {
-	id := &identity{values: make([]string, len(p.headers))}
+func (p *identityPlan) render(s *session.Session, t session.Tokens) (*identity, omitted) {
+	var cut omitted
 	found, kept := make([]values, len(p.headers)), make([][]string, len(p.headers))
 	left := maxIdentity
 	groups := groups(s, p.groupsClaim)
@@ -90,7 +114,7 @@ func (p *identityPlan) render(s *session.Session, t session.Tokens) *identity {
 		left -= len(h.Name) + len(": \r\n")
 		if !strings.HasPrefix(h.Claim, "@") || h.Claim == groupsValue {
 			found[i] = h.valuesOf(s, groups)
-			id.cut.note(h.Name, &id.cut.beyond, found[i].beyond)
+			cut.note(h.Name, &cut.beyond, found[i].beyond)
 		}
 	}
 	members := newMembers(len(p.assertions) > 0)
@@ -101,9 +125,9 @@ func (p *identityPlan) render(s *session.Session, t session.Tokens) *identity {
 		for _, v := range found[i].list {
 			switch {
 			case !v.fits:
-				id.cut.note(h.Name, &id.cut.unfit, 1)
+				cut.note(h.Name, &cut.unfit, 1)
 			case len(v.header) > left:
-				id.cut.note(h.Name, &id.cut.oversize, 1)
+				cut.note(h.Name, &cut.oversize, 1)
 			default:
 				left -= len(v.header)
 				kept[i] = []string{v.header}
@@ -113,11 +137,11 @@ func (p *identityPlan) render(s *session.Session, t session.Tokens) *identity {
 	}
 	// The place that all assertions together need with n bytes of members.
 	assertions := func(n int) int { return len(p.assertions) * assertionSize(p.issuer, s.Subject, n) }
-	id.asserted = len(p.assertions) > 0
-	if id.asserted && assertions(members.size) > left {
-		id.asserted = false
+	asserted := len(p.assertions) > 0
+	if asserted && assertions(members.size) > left {
+		asserted = false
 		for _, i := range p.assertions {
-			id.cut.note(p.headers[i].Name, &id.cut.tokens, 1)
+			cut.note(p.headers[i].Name, &cut.tokens, 1)
 		}
 	}
 	for i, h := range p.headers {
@@ -128,12 +152,12 @@ func (p *identityPlan) render(s *session.Session, t session.Tokens) *identity {
 		left -= len(before) + len(behind)
 		for _, v := range found[i].list {
 			if !v.fits {
-				id.cut.note(h.Name, &id.cut.unfit, 1)
+				cut.note(h.Name, &cut.unfit, 1)
 				continue
 			}
 			need := left - len(v.header) - 1 // and the comma
-			if id.asserted && need < assertions(members.size+members.cost(h, v.claim)) || need < 0 {
-				id.cut.note(h.Name, &id.cut.oversize, 1)
+			if asserted && need < assertions(members.size+members.cost(h, v.claim)) || need < 0 {
+				cut.note(h.Name, &cut.oversize, 1)
 				continue
 			}
 			left = need
@@ -141,33 +165,38 @@ func (p *identityPlan) render(s *session.Session, t session.Tokens) *identity {
 			members.add(h, v.claim)
 		}
 	}
+	id := &identity{values: make([]string, len(p.headers))}
 	for i, h := range p.headers {
 		if len(kept[i]) > 0 {
 			before, behind := h.encoding.around(found[i].many)
 			id.values[i] = before + strings.Join(kept[i], ",") + behind
 		}
 	}
-	if id.asserted {
-		id.claims = members.json()
+	var claims []byte
+	if asserted {
+		claims = members.json()
 		left -= assertions(members.size)
 	}
-	p.renderToken(id, t, left)
-	return id
+	if carried := p.carriesToken(t, left, &cut); asserted || carried {
+		id.beside.Store(&beside{claims: string(claims), asserted: asserted, carriesToken: carried})
+	}
+	return id, cut
 }
 
-// renderToken gives the access token the place that is left.
-func (p *identityPlan) renderToken(id *identity, t session.Tokens, left int) {
+// carriesToken says whether the access token fits into the place that is left.
+func (p *identityPlan) carriesToken(t session.Tokens, left int, cut *omitted) bool {
 	if t.AccessToken == "" || len(p.tokens) == 0 {
-		return
+		return false
 	}
 	switch name := p.headers[p.tokens[0]].Name; {
 	case !fitsHeader(t.AccessToken, false):
-		id.cut.note(name, &id.cut.unfit, len(p.tokens))
+		cut.note(name, &cut.unfit, len(p.tokens))
 	case len(t.AccessToken)*len(p.tokens) > left:
-		id.cut.note(name, &id.cut.tokens, len(p.tokens))
+		cut.note(name, &cut.tokens, len(p.tokens))
 	default:
-		id.accessToken, id.expires = t.AccessToken, t.Expiry
+		return true
 	}
+	return false
 }
 
 // members are the claims of the headers as an assertion has them: under their paths, "groups" for @groups.

@@ -22,12 +22,12 @@ func planOf(headers map[string]Header) *identityPlan {
 // renderAt renders a session as a verdict at that moment tells it, in the order of the headers' names, and how many values were left out.
 func renderAt(now time.Time, headers map[string]Header, s *session.Session, t session.Tokens) (values []string, dropped int) {
 	site := &site{identities: *planOf(headers)}
-	id := site.identities.render(s, t)
-	values, err := (&Service{store: &faultyStore{Store: memstore.New(func() time.Time { return now })}}).tell(site, s, id, asked{}, now)
+	id, cut := site.identities.render(s, t)
+	values, err := (&Service{store: &faultyStore{Store: memstore.New(func() time.Time { return now })}}).tell(site, &asker{session: s}, id, t, asked{}, now)
 	if err != nil {
 		panic(err)
 	}
-	return values, id.cut.unfit + id.cut.beyond + id.cut.oversize + id.cut.tokens
+	return values, cut.unfit + cut.beyond + cut.oversize + cut.tokens
 }
 
 // TestRenderIdentity renders what would break a header, or mean two things behind it.

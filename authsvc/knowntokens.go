@@ -59,7 +59,7 @@ func newKnownTokens(now func() time.Time, panicked func(error)) *knownTokens {
 	return &knownTokens{
 		now: now, panicked: panicked,
 		good: otter.Must(&otter.Options[session.ID, keptVerdict]{
-			MaximumWeight: cacheBytes() / 4,
+			MaximumWeight: cacheBytesBeside(),
 			Weigher:       func(_ session.ID, v keptVerdict) uint32 { return uint32(fixed + v.size) },
 		}),
 		refused: otter.Must(&otter.Options[session.ID, keptVerdict]{MaximumSize: maxRefusals}),

@@ -115,7 +115,7 @@ func TestDecide(t *testing.T) {
 		if test.reason == "session" {
 			want = Allow
 		}
-		if d.Outcome != want || d.Reason != test.reason || d.Session != s {
+		if d.Outcome != want || d.Reason != test.reason || d.open() != s {
 			t.Errorf("%q: %v, %s; want %s", test.query, d.Outcome, d.Reason, test.reason)
 		}
 	}

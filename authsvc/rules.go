@@ -16,6 +16,8 @@ type ruleSet struct {
 	// claims are the claims that expressions name, beside those that other keys look at; anyClaim says that one goes through all of them.
 	claims   []string
 	anyClaim bool
+	// asks says that a rule asks for a user's groups or address, opens that one asks for something else of the session.
+	asks, opens bool
 }
 
 // rule is one compiled rule. Within a list any value will do; an empty list is no condition.
@@ -185,6 +187,15 @@ func (d demand) and(other demand) (both demand, ok bool) {
 		d.MaxAge = other.MaxAge
 	}
 	return d, true
+}
+
+// metBy is met for a session.
+func (d demand) metBy(v *viewer) bool {
+	if len(d.ACR) == 0 && d.MaxAge == 0 {
+		return true
+	}
+	s := v.openForAll()
+	return d.met(s.ACR, s.AuthTime, v.now)
 }
 
 // met reports whether a login with this context class, at that moment, is enough now. A login of which the provider did not say when it was counts

@@ -105,6 +105,8 @@ func (c *ruleCompiler) compile(i int, from *Rule) {
 	c.expression(i, from, &r)
 	c.set.looks = c.set.looks || len(r.hosts) > 0 || len(r.paths) > 0 || len(r.methods) > 0
 	c.set.paths = c.set.paths || len(r.paths) > 0
+	c.set.asks = c.set.asks || len(r.groups)+len(r.emails)+len(r.domains) > 0
+	c.set.opens = c.set.opens || len(r.demand.ACR) > 0 || r.demand.MaxAge > 0 || r.when != nil && r.when.looksAtSession
 	c.set.rules = append(c.set.rules, r)
 }
 

@@ -136,7 +136,7 @@ func TestWhenIsShared(t *testing.T) {
 			right := &session.Session{Subject: name, Claims: map[string]any{"name": name, "groups": []any{name}}}
 			wrong := &session.Session{Subject: name, Claims: map[string]any{"name": other, "groups": []any{name}}}
 			for range 500 {
-				if d := decide(set.match(asked{}, false), right, narrowing{}, noon); d.Outcome != Allow || d.Session != right {
+				if d := decide(set.match(asked{}, false), right, narrowing{}, noon); d.Outcome != Allow || d.open() != right {
 					t.Errorf("%s: %s", name, d.Reason)
 				}
 				if d := decide(set.match(asked{}, false), wrong, narrowing{}, noon); d.Reason != "when" {
@@ -161,7 +161,7 @@ func FuzzWhen(f *testing.F) {
 			}
 			return
 		}
-		v := viewer{session: askers[1], groupsClaim: []string{"groups"}, now: noon}
+		v := viewer{asker: asker{session: askers[1]}, groupsClaim: []string{"groups"}, now: noon}
 		start := time.Now()
 		if holds, err := c.holds(&request{path: "/a"}, &v); err != nil && holds {
 			t.Fatalf("%q holds, and has an error: %v", text, err)
@@ -204,7 +204,7 @@ func TestWhenRemembers(t *testing.T) {
 	var viewers []viewer
 	for _, level := range []int64{1, 5} {
 		s := &session.Session{Subject: "alice", Expires: noon.Add(time.Hour), Claims: map[string]any{"level": level}}
-		viewers = append(viewers, viewer{session: s, known: &identity{}, now: noon})
+		viewers = append(viewers, viewer{asker: asker{session: s}, known: &identity{}, now: noon})
 	}
 	var requests []request
 	for i := range 16 {
@@ -216,7 +216,7 @@ func TestWhenRemembers(t *testing.T) {
 	for range 5000 {
 		c, v, q := conditions[random.IntN(len(conditions))], viewers[random.IntN(2)], &requests[random.IntN(len(requests))]
 		v.now = noon.Add(time.Duration(random.IntN(2)) * 2 * time.Hour)
-		if last := v.known.held.Load(); last != nil && last.condition == c {
+		if last := v.known.remember().held.Load(); last != nil && last.condition == c {
 			remembered++
 		}
 		want, wantErr := c.holds(q, &v)

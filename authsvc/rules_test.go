@@ -108,7 +108,7 @@ func checkVerdicts(t *testing.T, name string, set *ruleSet, line string) int {
 		if rule == "" {
 			rule = "-"
 		}
-		if got != want[1+i] || rule != want[0] && s != nil || d.Session != s {
+		if got != want[1+i] || rule != want[0] && s != nil || d.open() != s {
 			t.Errorf("%s: %s: %s: %s by %s; want %s by %s", name, left, askerNames[i], got, rule, want[1+i], want[0])
 		}
 	}

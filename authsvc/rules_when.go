@@ -171,6 +171,9 @@ func (c *condition) look(checked *ast.AST) {
 // holds evaluates the expression. An error means that nobody can tell, such as a claim that is not there or a cost over the bound. What it
 // wraps may quote claims, and belongs into no log.
 func (c *condition) holds(q *request, v *viewer) (bool, error) {
+	if c.looksAtSession {
+		v.session = v.openForAll()
+	}
 	result, _, err := c.program.Eval(&whenValues{request: *q, viewer: *v})
 	if err != nil {
 		return false, fmt.Errorf("the expression has no value: %w", err)
@@ -203,7 +206,8 @@ func (v *viewer) holds(c *condition, q *request) (bool, error) {
 		asks.path = q.path
 	}
 	asks.condition = c
-	if last := v.known.held.Load(); last != nil {
+	beside := v.known.remember()
+	if last := beside.held.Load(); last != nil {
 		asks.holds = last.holds
 		if asks == *last {
 			return last.holds, nil
@@ -211,7 +215,7 @@ func (v *viewer) holds(c *condition, q *request) (bool, error) {
 	}
 	holds, err := c.holds(q, v)
 	if err == nil {
-		v.known.held.Store(&lastHeld{c, asks.method, asks.scheme, asks.host, asks.path, holds})
+		beside.held.Store(&lastHeld{c, asks.method, asks.scheme, asks.host, asks.path, holds})
 	}
 	return holds, err
 }
@@ -236,7 +240,7 @@ func (w *whenValues) ResolveName(name string) (any, bool) {
 	case "request.time":
 		return w.viewer.now, true
 	}
-	s := w.viewer.session
+	s := w.viewer.open()
 	if s == nil {
 		return nil, false
 	}
@@ -250,7 +254,7 @@ func (w *whenValues) ResolveName(name string) (any, bool) {
 	case "session.groups":
 		return w.viewer.groups(), true
 	case "session.email":
-		return verifiedEmail(s), true
+		return w.viewer.email(), true
 	case "session.acr":
 		return s.ACR, true
 	case "session.auth_time":

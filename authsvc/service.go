@@ -102,7 +102,7 @@ func New(o Options) (*Service, error) {
 		TTL: o.Config.Session.CacheTTL, Stale: o.Config.Session.ServeStale, Bytes: cacheBytes(),
 		Report: s.metrics.countCache, Back: s.journal.Replay,
 	})
-	s.assertions = newKeptAssertions(cacheBytes() / 4)
+	s.assertions = newKeptAssertions(cacheBytesBeside())
 	s.starts, s.callbacks = newLoginLimit(o.Config.Limits.LoginsPerMinute), newLoginLimit(o.Config.Limits.LoginsPerMinute)
 	s.tokens = newKnownTokens(o.Store.Now, s.notePanic)
 	s.standing.Store(&standing{}) // not ready until Join says otherwise
@@ -149,10 +149,18 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// cacheBytes is the memory that cached sessions may take: what some 100,000 of them need, and less where the process may not have so much.
+// cacheBytes is the memory that cached sessions may take: what 100,000 of them need with all that is derived of them, and less where the process may not
+// have so much. What is its own, and a part for what requests leave behind until it is collected, stays free.
 func cacheBytes() uint64 {
-	const most = 128 << 20
-	return uint64(min(most, debug.SetMemoryLimit(-1)/4))
+	const most, own = 128 << 20, 12 << 20
+	limit := debug.SetMemoryLimit(-1)
+	return uint64(min(most, max(limit/4, (limit-own)/6*5)))
+}
+
+// cacheBytesBeside is the memory that assertions may take, and bearer tokens as much.
+func cacheBytesBeside() uint64 {
+	const most = 32 << 20
+	return uint64(min(most, debug.SetMemoryLimit(-1)/32))
 }
 
 // ReplaceSecrets takes the key ring and the client secrets from a configuration that is otherwise the one in use. Requests

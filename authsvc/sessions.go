@@ -44,9 +44,9 @@ func (s *Service) sessions(w http.ResponseWriter, r *http.Request) error {
 	case d.Outcome != Allow:
 		return storeError(d.Err, here)
 	case post:
-		return s.endSessionsOf(w, r, site, *d.Session, here)
+		return s.endSessionsOf(w, r, site, *d.open(), here)
 	}
-	return s.showSessionsOf(w, r, site, *d.Session, here)
+	return s.showSessionsOf(w, r, site, *d.open(), here)
 }
 
 func endUnconfirmed(err error, here string) error {

@@ -9,16 +9,34 @@ import (
 )
 
 // derive is the session.Manager's Derive: the identity of a session is made when it is loaded, and kept with it.
-func (s *site) derive(loaded session.Session, t session.Tokens) (any, int) {
-	id := s.identityOf(&loaded, t)
-	return id, id.size()
+func (s *site) derive(l session.Loaded) (any, int) {
+	id := s.identityOf(&l.Session, l.Tokens)
+	own := id.share(l.Shares)
+	return id, own + s.sizeOf(id, &l.Session)
+}
+
+// sizeOf estimates the memory of a session's identity in bytes, with what its verdicts will remember, and without the texts of its values.
+func (s *site) sizeOf(id *identity, of *session.Session) int {
+	const few = 80 // bytes of some fields and of their place in memory
+	n := few/2 + 16*len(id.values)
+	told := id.beside.Load()
+	if told != nil {
+		n += 2*few + 16*len(id.values) + len(told.claims)
+	}
+	if s.rules.asks || s.rules.opens {
+		n += 2*few + sizeOf(of.Claims)
+	}
+	if s.rules.opens {
+		n += 6 * few
+	}
+	return n
 }
 
 // identityOf makes the identity of a session, or of anybody else who has no record, and tells what was left out.
 func (s *site) identityOf(of *session.Session, t session.Tokens) *identity {
-	id := s.identities.render(of, t)
-	if len(id.cut.headers) > 0 {
-		s.tellCut(of.ID, id.cut)
+	id, cut := s.identities.render(of, t)
+	if len(cut.headers) > 0 {
+		s.tellCut(of.ID, cut)
 	}
 	return id
 }
@@ -33,32 +51,36 @@ type lastTold struct {
 // tell returns the values of the site's identity headers for one verdict: those of the identity, the access token while it is good, and an assertion for the
 // asked origin. Where that is unknown there is no assertion: it would be good anywhere. What was told last is told again while it is good, since verdicts in a
 // row are mostly for one application. Nobody may change the values.
-func (s *Service) tell(site *site, of *session.Session, id *identity, a asked, now time.Time) ([]string, error) {
-	hasToken := id.accessToken != "" && (id.expires.IsZero() || now.Before(id.expires))
-	hasAssertion := id.asserted && a.Host != "" && a.Scheme != ""
+func (s *Service) tell(site *site, of *asker, id *identity, t session.Tokens, a asked, now time.Time) ([]string, error) {
+	beside := id.beside.Load()
+	if beside == nil {
+		return id.values, nil
+	}
+	hasToken := beside.carriesToken && (t.Expiry.IsZero() || now.Before(t.Expiry))
+	hasAssertion := beside.asserted && a.Host != "" && a.Scheme != ""
 	if !hasToken && !hasAssertion {
 		return id.values, nil
 	}
 	if !hasAssertion {
 		a = asked{} // the token is for all
 	}
-	if last := id.last.Load(); last != nil && last.scheme == a.Scheme && last.host == a.Host && (last.until.IsZero() || now.Before(last.until)) {
+	if last := beside.last.Load(); last != nil && last.scheme == a.Scheme && last.host == a.Host && (last.until.IsZero() || now.Before(last.until)) {
 		return last.values, nil
 	}
 	fresh := &lastTold{scheme: a.Scheme, host: a.Host, values: slices.Clone(id.values)}
 	if hasToken {
-		fresh.until = id.expires
+		fresh.until = t.Expiry
 		for _, i := range site.identities.tokens {
-			fresh.values[i] = id.accessToken
+			fresh.values[i] = t.AccessToken
 		}
 	}
 	if !hasAssertion {
-		id.last.Store(fresh)
+		beside.last.Store(fresh)
 		return fresh.values, nil
 	}
 	at, audience := site.identities.assertions, a.Scheme+"://"+a.Host
 	if len(audience) > maxAudience {
-		s.tellCut(of.ID, omitted{headers: []string{site.identities.headers[at[0]].Name}, tokens: len(at)})
+		s.tellCut(of.id(), omitted{headers: []string{site.identities.headers[at[0]].Name}, tokens: len(at)})
 		return fresh.values, nil
 	}
 	made, err := site.asserter.assert(of, id, audience, now)
@@ -71,7 +93,7 @@ func (s *Service) tell(site *site, of *session.Session, id *identity, a asked, n
 	if fresh.until.IsZero() || made.until.Before(fresh.until) {
 		fresh.until = made.until
 	}
-	id.last.Store(fresh)
+	beside.last.Store(fresh)
 	return fresh.values, nil
 }
 

@@ -47,10 +47,10 @@ func BenchmarkAssertion(b *testing.B) {
 		b.Fatal(err)
 	}
 	s := groupedSession() // it has no ID, and so nothing is kept
-	id := plan.render(s, session.Tokens{})
+	id, _ := plan.render(s, session.Tokens{})
 	b.ReportAllocs()
 	for b.Loop() {
-		if made, err := asserter.assert(s, id, "https://app.example.com", time.Now()); err != nil || made.text == "" {
+		if made, err := asserter.assert(&asker{session: s}, id, "https://app.example.com", time.Now()); err != nil || made.text == "" {
 			b.Fatal(err)
 		}
 	}

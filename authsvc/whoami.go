@@ -11,7 +11,7 @@ import (
 // sessionJSON tells a page about its own session. It does not extend it.
 func (s *Service) sessionJSON(w http.ResponseWriter, r *http.Request) {
 	s.describe(w, r, func(site *site, d decision) any {
-		session := d.Session
+		session := d.open()
 		user := strings.Join(claimTexts(claim(session, site.userClaim)), ",")
 		return struct {
 			Authenticated bool   `json:"authenticated"`
@@ -29,10 +29,10 @@ func (s *Service) userinfoJSON(w http.ResponseWriter, r *http.Request) {
 		for _, h := range site.identities.headers {
 			switch {
 			case h.Claim == groupsValue:
-				claims["groups"] = groups(d.Session, site.identities.groupsClaim)
+				claims["groups"] = groups(d.open(), site.identities.groupsClaim)
 			case strings.HasPrefix(h.Claim, "@"):
 			default:
-				if v := claim(d.Session, h.Claim); v != nil && v != "" {
+				if v := claim(d.open(), h.Claim); v != nil && v != "" {
 					claims[h.Claim] = v
 				}
 			}

@@ -18,6 +18,7 @@ const (
 type Cache struct {
 	changes
 	o       CacheOptions
+	made    time.Time
 	entries *otter.Cache[ID, *cached] // nil when nothing is kept
 }
 
@@ -40,22 +41,9 @@ type CacheOptions struct {
 	Back func()
 }
 
-// cached is an entry. The session's claims are shared by all who get it.
-type cached struct {
-	session    Session
-	tokens     Tokens // what an identity header may carry: the access token, and its expiry
-	withTokens bool
-	// derived is what Manager.Derive made of it, in so many bytes.
-	derived     any
-	derivedSize int
-	asked       time.Time // when the store was asked, by this host's clock
-	digest      digest    // of the record that it was opened from
-	epoch       uint64
-}
-
 // NewCache makes a cache.
 func NewCache(o CacheOptions) *Cache {
-	c := &Cache{o: o}
+	c := &Cache{o: o, made: time.Now()}
 	if o.Bytes > 0 {
 		c.entries = otter.Must(&otter.Options[ID, *cached]{
 			MaximumWeight: o.Bytes,
@@ -158,7 +146,7 @@ func (c *Cache) peek(id ID, withTokens bool, now time.Time) (*cached, bool) {
 // fresh returns an entry that is young enough to be used while every change is told.
 func (c *Cache) fresh(id ID, withTokens bool, now time.Time) (*cached, bool) {
 	e, ok := c.find(id, withTokens, now)
-	return e, ok && time.Since(e.asked) < c.o.TTL
+	return e, ok && c.age(e) < c.o.TTL
 }
 
 // stale returns an entry for when the store cannot tell.
@@ -170,21 +158,25 @@ func (c *Cache) stale(id ID, withTokens bool, now time.Time) (*cached, bool) {
 	if !ok {
 		return nil, false
 	}
-	sure := e.asked.Add(c.o.TTL)
+	asked := time.Now().Add(-c.age(e))
+	sure := asked.Add(c.o.TTL)
 	if lost := c.unsureSince(); !lost.IsZero() && lost.Before(sure) {
 		sure = lost
 	}
-	if sure.Before(e.asked) {
-		sure = e.asked
+	if sure.Before(asked) {
+		sure = asked
 	}
 	return e, time.Since(sure) < c.o.Stale
 }
+
+// age is the time since the store was asked for an entry.
+func (c *Cache) age(e *cached) time.Duration { return time.Since(c.made) - e.asked }
 
 // find returns the entry that has what is asked for and lives at now. Forgetting all is done when the epoch has changed, however long
 // the table takes to become empty.
 func (c *Cache) find(id ID, withTokens bool, now time.Time) (*cached, bool) {
 	e, ok := c.entries.GetIfPresent(id)
-	if !ok || e.epoch != c.epoch.Load() || withTokens && !e.withTokens || !now.Before(e.session.IdleExpires) {
+	if !ok || e.epoch != c.epoch.Load() || withTokens && !e.withTokens || now.UnixMilli() >= e.idleExpires {
 		return nil, false
 	}
 	return e, true
@@ -209,13 +201,12 @@ func (c *Cache) await(id ID) (changed <-chan struct{}, stop func()) {
 	return c.changes.await(id)
 }
 
-// keep stores what a load brought, unless something has changed since it began.
-func (c *Cache) keep(begun moment, e *cached) {
+// keep stores what a load brought for which the store was asked then, unless something has changed since it began.
+func (c *Cache) keep(begun moment, id ID, e *cached, asked time.Time) {
 	if c == nil || c.entries == nil {
 		return
 	}
-	id := e.session.ID
-	e.epoch = begun.epoch
+	e.epoch, e.asked = begun.epoch, asked.Sub(c.made)
 	// The check and the write are one step for this key: a change that comes after the check finds the entry and removes it.
 	c.entries.Compute(id, func(old *cached, found bool) (*cached, otter.ComputeOp) {
 		if c.moment(id) != begun {
@@ -229,34 +220,4 @@ func (c *Cache) report(result string) {
 	if c.o.Report != nil {
 		c.o.Report(result)
 	}
-}
-
-// weight estimates the entry's memory in bytes.
-func (e *cached) weight() uint32 {
-	const fixed = 760 // the entry, its place in the table, and the eviction policy's books, by the heap with 20,000 of them
-	s := &e.session
-	n := fixed + len(s.Site) + len(s.Issuer) + len(s.Subject) + len(s.ProviderSession) + len(s.ACR) + len(e.tokens.AccessToken) + sizeOf(s.Claims) + e.derivedSize
-	return uint32(min(n, 1<<31))
-}
-
-// sizeOf estimates the memory of a claim.
-func sizeOf(v any) int {
-	const header, slot = 16, 40 // of a string or a slice; of an entry in a map
-	switch v := v.(type) {
-	case string:
-		return header + len(v)
-	case []any:
-		n := header
-		for _, e := range v {
-			n += header + sizeOf(e)
-		}
-		return n
-	case map[string]any:
-		n := 2 * header
-		for key, e := range v {
-			n += slot + len(key) + sizeOf(e)
-		}
-		return n
-	}
-	return 8
 }

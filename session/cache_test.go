@@ -82,8 +82,8 @@ func (c *caching) recalls(token session.Token, loads int64) {
 	c.t.Helper()
 	before := c.store.loads.Load()
 	r, err := c.Recall(c.t.Context(), token, false)
-	if err != nil || r.Session.Subject != jane.Subject || r.Stale {
-		c.t.Errorf("got %+v, error %v", r.Session, err)
+	if err != nil || r.Open().Subject != jane.Subject || r.Stale {
+		c.t.Errorf("got %+v, error %v", r, err)
 	}
 	if asked := c.store.loads.Load() - before; asked != loads {
 		c.t.Errorf("the store was asked %d times, not %d", asked, loads)
@@ -93,7 +93,7 @@ func (c *caching) recalls(token session.Token, loads int64) {
 func (c *caching) refuses(token session.Token, want error) {
 	c.t.Helper()
 	if r, err := c.Recall(c.t.Context(), token, false); !errors.Is(err, want) {
-		c.t.Errorf("got %+v (stale: %t), error %v; want %v", r.Session, r.Stale, err, want)
+		c.t.Errorf("got %+v (stale: %t), error %v; want %v", r, r.Stale, err, want)
 	}
 }
 
@@ -159,7 +159,7 @@ func TestCacheForgetsOwnWrites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Touch(t.Context(), *r.Session); err != nil {
+		if err := c.Touch(t.Context(), *r.Open()); err != nil {
 			t.Fatal(err)
 		}
 		c.recalls(token, 1)
@@ -274,8 +274,8 @@ func TestCacheStale(t *testing.T) {
 	}
 	passes := func(t *testing.T, c *caching, token session.Token) {
 		t.Helper()
-		if r, err := c.Recall(t.Context(), token, false); err != nil || !r.Stale || r.Session.Subject != jane.Subject {
-			t.Errorf("got %+v (stale: %t), error %v", r.Session, r.Stale, err)
+		if r, err := c.Recall(t.Context(), token, false); err != nil || !r.Stale || r.Open().Subject != jane.Subject {
+			t.Errorf("got %+v (stale: %t), error %v", r, r.Stale, err)
 		}
 	}
 	for name, test := range map[string]func(t *testing.T, c *caching, token session.Token){
@@ -431,8 +431,8 @@ func TestCacheConcurrent(t *testing.T) {
 				}
 				least := told.Load()
 				r, err := manager.Recall(ctx, token, false)
-				if err == nil && (over || r.Session.Version < least || r.Session.Subject != subject) {
-					t.Errorf("version %d of %s; it was told of %d (ended: %t)", r.Session.Version, subject, least, over)
+				if err == nil && (over || r.Open().Version < least || r.Open().Subject != subject) {
+					t.Errorf("version %d of %s; it was told of %d (ended: %t)", r.Open().Version, subject, least, over)
 					return
 				}
 			}

@@ -175,7 +175,7 @@ func (f *flight) renewLeased(ctx context.Context, lease *heldLease) landing {
 		return landing{result: RefreshShared}
 	case err != nil:
 		return landing{RefreshFailed, err, storePause}
-	case s.Version != f.seen.Version || !r.Pending(&s, r.Manager.now()):
+	case s.Version != f.seen.Version || !r.pending(&s, r.Manager.now()):
 		f.publish(s, t, nil)
 		return landing{result: RefreshShared}
 	case !r.Due(s):

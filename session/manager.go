@@ -33,8 +33,8 @@ type Manager struct {
 	// replicas: see FormatToWrite.
 	Format func() byte
 	// Derive, unless nil, makes of a session what its verdicts need, and tells about how many bytes of memory that takes. Recall gives it to all who get the
-	// session from the cache, so nobody may change it. Tokens are zero unless they were asked for.
-	Derive func(s Session, t Tokens) (derived any, size int)
+	// session from the cache, so nobody may change it.
+	Derive func(l Loaded) (derived any, size int)
 	// Now is the store's clock, the only one by which sessions are measured; nil means time.Now.
 	Now func() time.Time
 }
@@ -141,7 +141,7 @@ func (m *Manager) Load(ctx context.Context, token Token) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	s, _, err := m.open(token, r)
+	s, _, _, err := m.open(token, r)
 	if err != nil {
 		return Session{}, m.notLoaded(token.ID(), err)
 	}
@@ -155,7 +155,7 @@ func (m *Manager) LoadWithTokens(ctx context.Context, token Token) (Session, Tok
 	if err != nil {
 		return Session{}, Tokens{}, err
 	}
-	s, t, err := m.open(token, r)
+	s, t, _, err := m.open(token, r)
 	if err != nil {
 		return Session{}, Tokens{}, m.notLoaded(token.ID(), err)
 	}
@@ -182,39 +182,39 @@ func (m *Manager) notLoaded(id ID, err error) error {
 	return fmt.Errorf("load session: %w", err)
 }
 
-// open checks and opens a record. The record's own expiry counts, whatever the store's: a
+// open checks and opens a record, and returns the plaintext of its identity, too. The record's own expiry counts, whatever the store's: a
 // key whose expiry was taken away ends in time all the same.
-func (m *Manager) open(token Token, r Record) (Session, Tokens, error) {
+func (m *Manager) open(token Token, r Record) (Session, Tokens, []byte, error) {
 	if r.Site != m.Site {
-		return Session{}, Tokens{}, fmt.Errorf("%w: it belongs to another site", ErrNotFound)
+		return Session{}, Tokens{}, nil, fmt.Errorf("%w: it belongs to another site", ErrNotFound)
 	}
 	identity, err := m.unseal(sealIdentity, token, r.associated(PartIdentity), r.Identity)
 	if err != nil {
-		return Session{}, Tokens{}, err
+		return Session{}, Tokens{}, nil, err
 	}
 	now := m.now()
 	if !now.Before(r.Expires) {
-		return Session{}, Tokens{}, errExpired
+		return Session{}, Tokens{}, nil, errExpired
 	}
 	s, err := decodeIdentity(identity, r.Format)
 	if err != nil {
-		return Session{}, Tokens{}, err
+		return Session{}, Tokens{}, nil, err
 	}
 	s.ID, s.Version, s.Site, s.Expires, s.details = r.ID, r.Version, r.Site, r.Expires, r.Details
 	s.IdleExpires = r.idleExpires(now)
 	t := Tokens{Expiry: s.AccessExpires}
 	if r.Tokens == nil {
-		return s, t, nil
+		return s, t, identity, nil
 	}
 	plaintext, err := m.unseal(sealTokens, token, r.associated(PartTokens), r.Tokens)
 	if err != nil {
-		return Session{}, Tokens{}, fmt.Errorf("tokens: %w", err)
+		return Session{}, Tokens{}, nil, fmt.Errorf("tokens: %w", err)
 	}
 	if t, err = decodeTokens(plaintext, tokensContext(s, identity)); err != nil {
-		return Session{}, Tokens{}, fmt.Errorf("tokens: %w", err)
+		return Session{}, Tokens{}, nil, fmt.Errorf("tokens: %w", err)
 	}
 	t.Expiry = s.AccessExpires
-	return s, t, nil
+	return s, t, identity, nil
 }
 
 // unseal opens a part. What does not open is corrupt; what another replica's key sealed is not.
@@ -227,7 +227,12 @@ func (m *Manager) unseal(purpose string, token Token, associated, sealed []byte)
 }
 
 // TouchDue reports whether Touch would write to the store at now, in the store's time.
-func (m *Manager) TouchDue(s *Session, now time.Time) bool {
+func (m *Manager) TouchDue(p Packed, now time.Time) bool {
+	s := p.entry.dates(p.id)
+	return m.touchDue(&s, now)
+}
+
+func (m *Manager) touchDue(s *Session, now time.Time) bool {
 	return s.IdleExpires.Sub(now) < m.IdleTimeout && s.IdleExpires.Before(s.Expires)
 }
 
@@ -236,7 +241,7 @@ func (m *Manager) TouchDue(s *Session, now time.Time) bool {
 // the session. Errors: ErrNotFound when the session has ended; any other is not the user's trouble: the session is as valid as before.
 func (m *Manager) Touch(ctx context.Context, s Session) error {
 	now := m.now()
-	if !m.TouchDue(&s, now) {
+	if !m.touchDue(&s, now) {
 		return nil
 	}
 	if err := m.endMissed(ctx, s); err != nil {

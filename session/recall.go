@@ -8,8 +8,7 @@ import (
 
 // Recalled is a session as a verdict needs it.
 type Recalled struct {
-	// Session is shared by all who recall it, so nobody may change it; nil when there is none.
-	Session *Session
+	Packed
 	// Now is when the session was live, in the store's time.
 	Now time.Time
 	// Tokens are zero unless they were asked for, and then the access token and its expiry are known, but no other.
@@ -18,6 +17,15 @@ type Recalled struct {
 	Derived any
 	// Stale says that the store could not tell, and that this is what this replica last knew.
 	Stale bool
+}
+
+// Loaded is a session that was just loaded for the cache.
+type Loaded struct {
+	Session Session
+	Tokens  Tokens // zero unless they were asked for
+	// Shares returns the same text as a part of what the cache keeps of the session anyway, or false when it is not there: texts that are derived need no
+	// memory of their own then.
+	Shares func(text string) (string, bool)
 }
 
 // Remembered is ParseToken, for sessions of this site, and Recall as far as they ask no store and so need no time; ok is false where that would have to be
@@ -37,17 +45,20 @@ func (m *Manager) Remembered(text string, withTokens bool) (token Token, r Recal
 	}
 	now := m.now()
 	e, ok := m.Cache.peek(id, withTokens, now)
-	if !ok || e.session.Site != m.Site {
+	if !ok || !m.owns(e) {
 		return Token{}, Recalled{}, false
 	}
 	m.Cache.report(CacheHit)
-	return token, e.recalled(now), true
+	return token, e.recalled(id, now), true
 }
 
 // recalled is an entry as it is given out.
-func (e *cached) recalled(now time.Time) Recalled {
-	return Recalled{Session: &e.session, Tokens: e.tokens, Derived: e.derived, Now: now}
+func (e *cached) recalled(id ID, now time.Time) Recalled {
+	return Recalled{Packed: Packed{id, e}, Tokens: e.tokens(), Derived: e.derived, Now: now}
 }
+
+// owns reports whether an entry is of this site: others share the cache.
+func (m *Manager) owns(e *cached) bool { return e.origin.Value().manager.Site == m.Site }
 
 // Recall is Load, or LoadWithTokens, from this replica's memory where that is sure to be as the store has it, or where the store cannot tell and
 // stale sessions may be used. Errors: as Load.
@@ -57,17 +68,17 @@ func (m *Manager) Recall(ctx context.Context, token Token, withTokens bool) (Rec
 		return Recalled{}, errEndedHere
 	}
 	now := m.now()
-	if e, ok := m.Cache.get(id, withTokens, now); ok && e.session.Site == m.Site {
-		return e.recalled(now), nil
+	if e, ok := m.Cache.get(id, withTokens, now); ok && m.owns(e) {
+		return e.recalled(id, now), nil
 	}
 	e, live, err := m.reload(ctx, token, id, withTokens)
 	if err == nil {
-		return e.recalled(live), nil
+		return e.recalled(id, live), nil
 	}
 	if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 		now := m.now()
-		if e, ok := m.Cache.stale(id, withTokens, now); ok && e.session.Site == m.Site {
-			recalled := e.recalled(now)
+		if e, ok := m.Cache.stale(id, withTokens, now); ok && m.owns(e) {
+			recalled := e.recalled(id, now)
 			recalled.Stale = true
 			return recalled, nil
 		}
@@ -76,18 +87,18 @@ func (m *Manager) Recall(ctx context.Context, token Token, withTokens bool) (Rec
 }
 
 // reload asks the store. What was made of the same record before is used again where there is nothing new in it: most of a load's cost is opening, and
-// most records are as they were. It is the store's word all the same, and the keys' of this manager, which may be others by now. It tells
-// when the session was live.
+// most records are as they were. It is the store's word all the same, and the keys' of this manager, which may be others by now. What another manager of the
+// site derived, before the configuration was replaced, is not used. It tells when the session was live.
 func (m *Manager) reload(ctx context.Context, token Token, id ID, withTokens bool) (*cached, time.Time, error) {
 	asked := time.Now()
 	begun, former := m.Cache.begin(id), m.Cache.former(id)
-	if former != nil && (former.session.Site != m.Site || former.withTokens != withTokens) {
+	if former != nil && (former.origin.Value().manager != m || former.withTokens != withTokens) {
 		former = nil
 	}
 	load, lives := m.Store.Load, false
 	if withTokens {
 		load = m.Store.LoadWithTokens
-	} else if former != nil && m.lasts(&former.session) {
+	} else if former != nil && m.lasts(former, id) {
 		load, lives = m.Store.LoadWithoutTTL, true
 	}
 	r, err := m.record(ctx, id, load)
@@ -96,15 +107,15 @@ func (m *Manager) reload(ctx context.Context, token Token, id ID, withTokens boo
 	}
 	now, digest := m.now(), r.digest()
 	if lives {
-		r.TTL = former.session.IdleExpires.Sub(now)
+		r.TTL = time.UnixMilli(former.idleExpires).Sub(now)
 	}
 	if former == nil || former.digest != digest || !m.Keyring.opens(r.Identity) {
 		e, err := m.opened(token, r, withTokens)
 		if err != nil {
 			return nil, time.Time{}, m.notLoaded(id, err)
 		}
-		e.asked, e.digest = asked, digest
-		m.Cache.keep(begun, e)
+		e.digest = digest
+		m.Cache.keep(begun, id, e, asked)
 		return e, now, nil
 	}
 	if !now.Before(r.Expires) {
@@ -114,31 +125,32 @@ func (m *Manager) reload(ctx context.Context, token Token, id ID, withTokens boo
 		return former, now, nil // there is nothing to note
 	}
 	e := *former
-	e.asked, e.session.IdleExpires = asked, r.idleExpires(now)
-	m.Cache.keep(begun, &e)
+	e.idleExpires = r.idleExpires(now).UnixMilli()
+	m.Cache.keep(begun, id, &e, asked)
 	return &e, now, nil
 }
 
 // lasts reports whether a session that the store held some time ago is not about to end for want of use, if it is there at all: nobody shortens a life, so
 // that what was left of it then is left at least, and whether it is to be touched need not be asked again.
-func (m *Manager) lasts(s *Session) bool {
+func (m *Manager) lasts(e *cached, id ID) bool {
 	now := m.now()
-	return now.Before(s.IdleExpires) && !m.TouchDue(s, now)
+	return now.UnixMilli() < e.idleExpires && !m.TouchDue(Packed{id, e}, now)
 }
 
 // opened opens a record for the cache.
 func (m *Manager) opened(token Token, r Record, withTokens bool) (*cached, error) {
-	s, t, err := m.open(token, r)
+	s, t, identity, err := m.open(token, r)
 	if err != nil {
 		return nil, err
 	}
 	if !withTokens {
 		t = Tokens{}
 	}
-	s.details = nil // no verdict needs them, and they would hold the whole record
-	e := &cached{session: s, tokens: Tokens{AccessToken: t.AccessToken, Expiry: t.Expiry}, withTokens: withTokens}
+	e := m.pack(&s, identity, r.Format, t, withTokens)
 	if m.Derive != nil {
-		e.derived, e.derivedSize = m.Derive(s, t)
+		size := 0
+		e.derived, size = m.Derive(Loaded{s, t, e.shares})
+		e.derivedSize = uint32(size)
 	}
 	return e, nil
 }

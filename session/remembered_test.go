@@ -48,8 +48,8 @@ func remembered(t *testing.T) {
 	for name, m := range map[string]*session.Manager{"the ring": c.Manager, "another key signs": with(c.Site, ringOf(t, 2, 1))} {
 		hits := c.asked[session.CacheHit]
 		found, r, ok := m.Remembered(text, false)
-		if !ok || found != token || r.Session.Subject != jane.Subject || r.Session.ID != token.ID() {
-			t.Errorf("%s: not remembered: %t %+v", name, ok, r.Session)
+		if !ok || found != token || r.Open().Subject != jane.Subject || r.ID() != token.ID() {
+			t.Errorf("%s: not remembered: %t %+v", name, ok, r.Open())
 		}
 		if c.asked[session.CacheHit] != hits+1 {
 			t.Errorf("%s: no hit was reported", name)

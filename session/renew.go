@@ -79,7 +79,12 @@ func (r *Renewer) due(s *Session, now time.Time) bool {
 }
 
 // Pending reports whether there is something to do for the session at now, in the store's time: its tokens are due, or its claims.
-func (r *Renewer) Pending(s *Session, now time.Time) bool {
+func (r *Renewer) Pending(p Packed, now time.Time) bool {
+	s := p.entry.dates(p.id)
+	return r.pending(&s, now)
+}
+
+func (r *Renewer) pending(s *Session, now time.Time) bool {
 	return r.due(s, now) || r.reviseDue(s, now)
 }
 
@@ -102,7 +107,7 @@ func expired(s *Session, now time.Time) bool {
 // waits; after that at most for wait. Neither the provider's trouble nor the store's makes an error: then the session is the one that
 // was given, without valid tokens. Errors: ErrNotFound when the provider has ended the session.
 func (r *Renewer) Renew(ctx context.Context, token Token, s Session, t Tokens, wait time.Duration) (Session, Tokens, error) {
-	if !r.Pending(&s, r.Manager.now()) {
+	if !r.pending(&s, r.Manager.now()) {
 		return s, t, nil
 	}
 	f := r.join(token, s)

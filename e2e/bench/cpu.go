@@ -124,16 +124,15 @@ func busyTicks(stat string) (sum float64, err error) {
 	return sum, nil
 }
 
-// resident is the memory of a process in bytes.
-func resident(pid int) (float64, error) {
+// resident is the memory of a process in bytes, and how much of it is files', such as the program's own.
+func resident(pid int) (all, files float64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 2 {
-		return 0, fmt.Errorf("/proc/PID/statm is %q", text)
+	if _, err := fmt.Sscan(string(text), new(float64), &all, &files); err != nil {
+		return 0, 0, fmt.Errorf("/proc/PID/statm is %q: %w", text, err)
 	}
-	pages, err := strconv.ParseFloat(fields[1], 64)
-	return pages * float64(os.Getpagesize()), err
+	page := float64(os.Getpagesize())
+	return all * page, files * page, nil
 }

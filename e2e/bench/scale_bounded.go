@@ -21,7 +21,7 @@ func (b *bench) bounded(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	idle, err := resident(one.PID())
+	idle, _, err := resident(one.PID())
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (b *bench) bounded(ctx context.Context) error {
 		if err := d.askForAll(ctx, "http://"+one.Address+"/auth", c.manyCookies[len(c.manyCookies)*part/parts:len(c.manyCookies)*(part+1)/parts]); err != nil {
 			return err
 		}
-		bytes, err := resident(one.PID())
+		bytes, _, err := resident(one.PID())
 		if err != nil {
 			return err
 		}
