@@ -144,7 +144,7 @@ func (b *bench) memory(ctx context.Context) error {
 		return err
 	}
 	cookies := spread(c.manyCookies, sessionsCached)
-	budget := int64(idleMemory) + int64(len(cookies))*(size+bytesBeyond) - int64(program)
+	budget := int64(atRest.Median*mebibyte) + int64(len(cookies))*(size+bytesBeyond) - int64(program)
 	full, err := c.many.replica(ctx, "AUTHSVC_SESSION_CACHE_TTL=10m", "GOMEMLIMIT="+strconv.FormatInt(budget, 10))
 	if err != nil {
 		return err
