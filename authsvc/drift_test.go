@@ -142,7 +142,7 @@ func TestAnnouncementFits(t *testing.T) {
 	}
 }
 
-// FuzzRoster reads what may stand in a roster: it is described without a panic, and never differs from itself.
+// FuzzRoster reads what may stand in a roster: it is described without a panic, and a replica that has keys and reads what it writes never differs from itself.
 func FuzzRoster(f *testing.F) {
 	f.Add([]byte("garbage"), []byte{0xa0})
 	one := replica{ID: "one", announcement: announcement{
@@ -155,7 +155,7 @@ func FuzzRoster(f *testing.F) {
 		describe(roster)
 		for _, r := range roster {
 			r.heldBackBy(roster)
-			if r.driftFrom(roster); len(r.Keys) > 0 && len(differences(r, r)) > 0 {
+			if r.driftFrom(roster); len(r.Keys) > 0 && r.Writes <= r.Reads && len(differences(r, r)) > 0 {
 				t.Errorf("%v differs from itself in %v", r, differences(r, r))
 			}
 		}

@@ -180,6 +180,7 @@ type holdings struct {
 	history.Resources
 	resident            float64 // bytes, the race detector's included
 	unavailable, panics int
+	errors              int // answers of 500 and more that are no verdicts
 }
 
 // measure waits until nobody is connected any more, and returns what each replica holds.
@@ -203,6 +204,9 @@ func (s *stage) measure(ctx context.Context) (map[string]holdings, error) {
 		for name, value := range metrics {
 			if strings.HasPrefix(name, `authsvc_decisions_total{outcome="unavailable"`) {
 				h.unavailable += int(value)
+			}
+			if strings.HasPrefix(name, "authsvc_errors_total{") {
+				h.errors += int(value)
 			}
 		}
 		h.panics = int(metrics["authsvc_panics_total"])
@@ -237,8 +241,13 @@ func (s *scene) compare(ctx context.Context, before map[string]holdings, operati
 		if len(wrong) > 0 {
 			return fmt.Errorf("%s", strings.Join(wrong, "; "))
 		}
+		seen, counted := history.Errors(operations), 0
 		for _, one := range s.Replicas {
 			was, is := before[one.Name], now[one.Name]
+			counted += is.errors - was.errors
+			if was.PID != is.PID {
+				seen = 0 // what it had counted went with it
+			}
 			if is.panics > was.panics || is.panics > 0 && was.PID != is.PID {
 				report.Fail(checkRow, "%s has panicked, %d times", one.Name, is.panics)
 			}
@@ -249,6 +258,9 @@ func (s *scene) compare(ctx context.Context, before map[string]holdings, operati
 			if text := history.Counted(one.Name, is.unavailable-was.unavailable, refused+s.uncounted[one.Name], unanswered); text != "" {
 				report.Fail(history.CheckCounted, "%s", text)
 			}
+		}
+		if counted < seen { // a row may ask for more than its history tells
+			report.Fail(history.CheckCounted, "%d errors were counted; %d logins and logouts were answered 500 or more", counted, seen)
 		}
 		return nil
 	})

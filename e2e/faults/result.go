@@ -114,7 +114,7 @@ func writeTable(w io.Writer, results []result) {
 	fmt.Fprint(w, `
 lost: sessions that lived and were refused, unless Redis itself had lost them, or the fault's own refresh. p50, p99: of verdicts, from when they were due; max: from sending, bound 150 ms
 and what a busy machine adds. Every row is checked for: nobody passes after the logout; nobody is another; 200 again within a second of the fault's end, or
-as said; goroutines, descriptors and memory back; every 503 counted.
+as said; goroutines, descriptors and memory back; every 5xx counted.
 `)
 }
 

@@ -61,7 +61,7 @@ const (
 	CheckIdentity = "nobody is another"
 	CheckAnswer   = "answered in time"
 	CheckHealthy  = "healthy again"
-	CheckCounted  = "every 503 is counted"
+	CheckCounted  = "every 5xx is counted"
 	CheckLeak     = "nothing is left over"
 )
 
@@ -172,6 +172,9 @@ func (r *Report) verdict(o Operation, l *life, p Promises) {
 // allowed checks an answer that lets a session pass: it has an owner, who is the one that the answer names, and nobody has ended it.
 func (r *Report) allowed(o Operation, l *life, p Promises) {
 	r.Held[CheckIdentity]++
+	if !l.acknowledged {
+		r.violate(CheckIdentity, "%s let %s pass, whose session nobody began", o.Replica, l.person)
+	}
 	if o.Identity != l.person {
 		r.violate(CheckIdentity, "%s took %s for %q", o.Replica, l.person, o.Identity)
 	}

@@ -109,3 +109,13 @@ func Unavailable(operations []Operation, replica string) (refused, unanswered in
 	}
 	return refused, unanswered
 }
+
+// Errors counts the logins and logouts that were answered 500 or more, each of which some replica counts by its cause.
+func Errors(operations []Operation) (errors int) {
+	for _, o := range operations {
+		if o.Kind != Verdict && o.Status >= http.StatusInternalServerError {
+			errors++
+		}
+	}
+	return errors
+}

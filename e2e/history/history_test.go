@@ -60,6 +60,8 @@ func TestCheck(t *testing.T) {
 		"a day's work":                            {operations: []Operation{login(0, 302), ask(1, 200), ask(2, 200), logout(3, 303), ask(5, 401)}},
 		"nothing":                                 {},
 		"let in before the bound of a logout":     {operations: []Operation{known, logout(3, 303), ask(3.5, 200)}},
+		"let in though nobody began it":           {operations: []Operation{ask(2, 200)}, violates: CheckIdentity, says: "one let ann pass, whose session nobody began"},
+		"let in though its login failed":          {operations: []Operation{login(11, 503), ask(12, 200)}, violates: CheckIdentity},
 		"let in after the bound of a logout":      {operations: []Operation{known, logout(3, 303), ask(4.2, 200)}, violates: CheckOut, says: "one let ann pass 1.1s after the logout was acknowledged; the bound is 1s"},
 		"sent before, answered after the bound":   {operations: []Operation{known, logout(3, 303), slow(4, .2, 200)}},
 		"out by the provider":                     {operations: []Operation{known, byProvider(logout(3, 200)), ask(9, 200)}, violates: CheckOut},
@@ -241,5 +243,12 @@ func TestCounted(t *testing.T) {
 		if text := Counted("one", growth, refused, unanswered); (text == "") != right {
 			t.Errorf("a growth of %d: %q", growth, text)
 		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	operations := []Operation{login(1, 302), login(2, 503), logout(3, 500), byProvider(logout(4, 503)), ask(5, 503), login(6, 0), login(7, 400)}
+	if n := Errors(operations); n != 3 {
+		t.Errorf("%d errors, want those of a login and two logouts", n)
 	}
 }

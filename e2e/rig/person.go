@@ -169,7 +169,7 @@ func (p *Person) PressSignOut(ctx context.Context, base string) (Answer, error) 
 }
 
 // SignInAt signs in without nginx: it begins at one replica and comes back from the provider to another. It returns the answer of whoever was last, which is a
-// 302 with the Cookie set, or whatever stopped it.
+// 302 with the Cookie set, or of the replica that stopped it.
 func (p *Person) SignInAt(ctx context.Context, first, second *Replica) (Answer, error) {
 	p.Began, p.Cookie = time.Now(), ""
 	header := func() http.Header {
@@ -184,8 +184,11 @@ func (p *Person) SignInAt(ctx context.Context, first, second *Replica) (Answer, 
 		return begun, err
 	}
 	consent, err := p.Rig.Get(ctx, begun.Header.Get("Location"), header())
-	if err != nil || consent.Status/100 != 3 {
-		return consent, err
+	if err == nil && consent.Status/100 != 3 {
+		err = fmt.Errorf("the provider answers %s with %d", p.Name, consent.Status)
+	}
+	if err != nil {
+		return Answer{}, err
 	}
 	callback, found := strings.CutPrefix(consent.Header.Get("Location"), p.Rig.URL)
 	if !found {
