@@ -63,12 +63,22 @@ func lex(text []byte) <-chan crossplane.NgxToken {
 	return crossplane.LexWithOptions(bytes.NewReader(text), lexOptions())
 }
 
-// balanced returns an error unless every block of a text ends in it, and none lies too deep for a parser that calls
-// itself.
+// balanced returns an error unless every block of a text ends in it, none lies too deep for a parser that calls
+// itself, and every if has a condition: the parser panics at one that has none.
 func balanced(name string, text []byte) error {
 	depth, deepest := 0, 0
+	var statement []string
 	var failure error
 	for token := range lex(text) {
+		ends := !token.IsQuoted && (token.Value == "{" || token.Value == "}" || token.Value == ";")
+		if ends && failure == nil && len(statement) == 2 && statement[0] == "if" && isNothing(statement[1]) {
+			failure = &FileError{File: name, Line: token.Line, Reason: "if () has no condition"}
+		}
+		if ends {
+			statement = statement[:0]
+		} else if len(statement) < 3 && (token.IsQuoted || !strings.HasPrefix(token.Value, "#")) {
+			statement = append(statement, token.Value)
+		}
 		switch {
 		case failure != nil:
 		case token.Error != nil:
@@ -85,6 +95,12 @@ func balanced(name string, text []byte) error {
 		}
 	}
 	return failure
+}
+
+// isNothing reports whether a text is a pair of parentheses around nothing.
+func isNothing(text string) bool {
+	inner, opens := strings.CutPrefix(text, "(")
+	return opens && strings.TrimSpace(inner) == ")"
 }
 
 // wrappers are the blocks that a text is put into, so that it is parsed where it stands in the tree.

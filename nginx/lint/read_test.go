@@ -190,6 +190,16 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// TestNoCondition: an if without a condition is told as nginx tells it, whichever way it is written.
+func TestNoCondition(t *testing.T) {
+	for _, condition := range []string{"()", `"()"`, `"( )"`, "# none\n()"} {
+		_, err := lint([]string{"/a"}, Options{}, memory(map[string]string{"/a": "server {\nif " + condition + " { return 403; }\n}"}))
+		if err == nil || !strings.HasPrefix(err.Error(), "/a:") || !strings.HasSuffix(err.Error(), ": if () has no condition") {
+			t.Errorf("if %s: %v", condition, err)
+		}
+	}
+}
+
 // Where a file stands is known for a whole configuration: a directive in the wrong place is none that nginx takes.
 func TestWrongPlace(t *testing.T) {
 	for content, want := range map[string]string{
