@@ -19,6 +19,9 @@ const (
 // replayPauses are how long after a failover the journal is replayed, again and again: clients of the store follow the new master one by one.
 var replayPauses = []time.Duration{0, time.Second, 4 * time.Second, 10 * time.Second}
 
+// replayFailing is for how long a replay may wait for what fails before it leaves the rest for later.
+const replayFailing = 2 * time.Second
+
 // Journal remembers what this replica has ended, marked as ended and rotated in the last half a minute. Redis replicates after it has acknowledged, so
 // a failover can bring back a session that was ended, or tokens that are spent; Replay does what was lost once more. It is bounded, in memory, and safe
 // for concurrent use; a nil Journal remembers nothing.
@@ -120,12 +123,17 @@ func (j *Journal) replay(number int, lines []journalLine) {
 func (j *Journal) replayAll(number int, lines []journalLine) {
 	for _, pause := range replayPauses {
 		time.Sleep(pause)
+		var failing time.Duration
 		for _, line := range lines {
 			if !j.current(number) {
 				return
 			}
+			if failing > replayFailing {
+				break
+			}
+			begun := time.Now()
 			if line.again(context.Background()) != nil {
-				break // the store does not answer, or is full: later
+				failing += time.Since(begun) // later; the part of a Cluster that has the next may answer
 			}
 		}
 	}

@@ -147,6 +147,58 @@ func TestJournalOfAFullStore(t *testing.T) {
 	})
 }
 
+// brokenStore deletes nothing of one session, as a Cluster of which a part is down, and takes a while to say so.
+type brokenStore struct {
+	session.Store
+	id    session.ID
+	takes time.Duration
+	asked *atomic.Int32
+}
+
+func (s brokenStore) Delete(ctx context.Context, id session.ID) error {
+	s.asked.Add(1)
+	if id == s.id {
+		time.Sleep(s.takes)
+		return errors.New("CLUSTERDOWN")
+	}
+	return s.Store.Delete(ctx, id)
+}
+
+// What a part of the store that is down holds is no reason to leave the rest undone, unless waiting for it takes too long.
+func TestJournalOfAStoreInParts(t *testing.T) {
+	for takes, want := range map[time.Duration]int32{100 * time.Millisecond: 2, 10 * time.Second: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 1)
+			m := c.replicas[0].Manager
+			down, up := c.begin("down"), c.begin("up")
+			r, err := c.store.Load(t.Context(), up.ID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var asked atomic.Int32
+			m.Journal = &session.Journal{Store: brokenStore{c.store, down.ID(), takes, &asked}}
+			for _, token := range []session.Token{down, up} {
+				if err := m.End(t.Context(), token.ID()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.store.Create(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			m.Journal.Replay()
+			time.Sleep(takes) // the first round, since the second begins a second later
+			synctest.Wait()
+			if n := asked.Load(); n != want {
+				t.Errorf("where it takes %v, %d were done again, want %d", takes, n, want)
+			}
+			if want == 2 {
+				c.gone(up)
+			}
+			time.Sleep(time.Minute) // the replay's last round
+		})
+	}
+}
+
 // A failover takes back what was acknowledged a moment before: the journal does it again, and nothing else.
 func TestJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
