@@ -3,7 +3,9 @@
 SHELL := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 # The profile tells the compiler what a verdict spends its time on: runtime/pprof's, of replicas under the direct and off loads of make bench, without places
-# and names of the machine. It is not default.pgo, with which each test that builds the program would compile all modules anew, for a minute of two cores.
+# and names of the machine. To make it anew, as when the path of a verdict has changed much: have serve write a CPU profile (runtime/pprof) in a copy of the
+# sources, give its build to bin/bench -authsvc ... -only direct,off, merge what it wrote with "go tool pprof -proto", and look through it with "go tool pprof
+# -raw" for paths that are yours. An old profile makes a verdict slower and nothing else. It is not default.pgo, with which each test that builds the program would compile all modules anew, for a minute of two cores.
 BUILD := go build -trimpath -pgo=cmd/authsvc/verdict.pgo -buildvcs=auto -ldflags '-s -w -X main.version=$(VERSION)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 KUBE_VERSION := k8s.io/component-base/version
