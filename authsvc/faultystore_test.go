@@ -143,13 +143,6 @@ func (f *faultyStore) ReadSlot(ctx context.Context, name session.SlotName) ([]by
 	return f.Store.ReadSlot(ctx, name)
 }
 
-func (f *faultyStore) ReadSlots(ctx context.Context, names []session.SlotName) ([][]byte, error) {
-	if err := f.ask("readslot"); err != nil {
-		return nil, err
-	}
-	return f.Store.ReadSlots(ctx, names)
-}
-
 func (f *faultyStore) Note(ctx context.Context, names []session.IndexName, entry session.IndexEntry) error {
 	if err := f.ask("note"); err != nil {
 		return err

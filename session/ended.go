@@ -102,19 +102,18 @@ const clockError = 250 * time.Millisecond
 // not by more than replicas may differ about the time.
 func (m *Manager) Ended(ctx context.Context, s Session, since time.Time) (bool, error) {
 	since = since.Add(-clockError).Truncate(time.Millisecond)
-	var marks []SlotName
 	for _, g := range groupsOf(s) {
 		for _, name := range m.names(g) {
-			marks = append(marks, markSlot(g.Kind, name))
-		}
-	}
-	values, err := m.Slots.ReadSlots(ctx, marks)
-	if err != nil {
-		return false, fmt.Errorf("marks of a user or a provider's session: %w", err)
-	}
-	for _, value := range values {
-		if value != nil && (len(value) != 8 || !time.UnixMilli(int64(binary.BigEndian.Uint64(value))).Before(since)) {
-			return true, nil
+			value, err := m.Slots.ReadSlot(ctx, markSlot(g.Kind, name))
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return false, fmt.Errorf("mark of %s: %w", g.Kind, err)
+			}
+			if len(value) != 8 || !time.UnixMilli(int64(binary.BigEndian.Uint64(value))).Before(since) {
+				return true, nil
+			}
 		}
 	}
 	return false, nil

@@ -82,13 +82,6 @@ func (l *indexLink) ReadSlot(ctx context.Context, name session.SlotName) ([]byte
 	return l.Store.ReadSlot(ctx, name)
 }
 
-func (l *indexLink) ReadSlots(ctx context.Context, names []session.SlotName) ([][]byte, error) {
-	if err := l.do("readslot"); err != nil {
-		return nil, err
-	}
-	return l.Store.ReadSlots(ctx, names)
-}
-
 func (l *indexLink) Note(ctx context.Context, names []session.IndexName, entry session.IndexEntry) error {
 	if err := l.do("note"); err != nil {
 		return err

@@ -101,9 +101,6 @@ type Slots interface {
 
 	// ReadSlot returns what holds the slot. Errors: ErrNotFound.
 	ReadSlot(ctx context.Context, name SlotName) ([]byte, error)
-
-	// ReadSlots returns what holds each of the slots, nil where nothing does, which is no error here: at the cost of one, though not at one moment.
-	ReadSlots(ctx context.Context, names []SlotName) ([][]byte, error)
 }
 
 // IndexName names a list of sessions: Kind is a short lower-case word ("user", "sid"), Hash a keyed hash of what they have in

@@ -59,27 +59,6 @@ func (s *Store) ReadSlot(ctx context.Context, name session.SlotName) ([]byte, er
 	return bytes.Clone(held.value), nil
 }
 
-// ReadSlots implements session.Slots.
-func (s *Store) ReadSlots(ctx context.Context, names []session.SlotName) ([][]byte, error) {
-	for _, name := range names {
-		if err := name.Check(); err != nil {
-			return nil, err
-		}
-	}
-	now, err := s.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	values := make([][]byte, len(names))
-	for i, name := range names {
-		if held, found := s.slot(name, now); found {
-			values[i] = append([]byte{}, held.value...) // an empty one is not nil
-		}
-	}
-	return values, nil
-}
-
 // slot returns a slot that has not expired.
 func (s *Store) slot(name session.SlotName, now time.Time) (slot, bool) {
 	held, found := s.slots[name]

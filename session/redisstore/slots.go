@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"authsvc/session"
 )
@@ -81,43 +78,4 @@ func (s *Store) ReadSlot(ctx context.Context, name session.SlotName) (value []by
 		return nil, err
 	}
 	return value, nil
-}
-
-// ReadSlots implements session.Slots, by one round trip to each node that has some of them. Errors besides the contract's: ErrCorrupt when something else is
-// stored there.
-func (s *Store) ReadSlots(ctx context.Context, names []session.SlotName) ([][]byte, error) {
-	for _, name := range names {
-		if err := name.Check(); err != nil {
-			return nil, err
-		}
-	}
-	values := make([][]byte, len(names))
-	err := s.do(ctx, "read_slots", func(ctx context.Context) error {
-		pipe := s.client.Pipeline()
-		replies := make([]*redis.StringCmd, len(names))
-		for i, name := range names {
-			replies[i] = pipe.Get(ctx, s.slotKeys(name)[0])
-		}
-		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-			return err
-		}
-		for i, reply := range replies {
-			stored, err := reply.Bytes()
-			if errors.Is(err, redis.Nil) {
-				values[i] = nil // which an earlier try may have found
-				continue
-			}
-			if err == nil {
-				values[i], err = unmarked(stored)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return values, nil
 }

@@ -27,7 +27,7 @@ type Options struct {
 	// long as that, and at most by half.
 	Timeout time.Duration
 	// Observe, unless nil, is called after each operation, once for loads that share it, with its name (load, load_tokens, create, swap, touch, delete,
-	// claim, replace, read_slot, read_slots, note, noted, forget, count, tally, tally_users, announce, replicas, leave, scan, lists, masters, ping, time), how long
+	// claim, replace, read_slot, note, noted, forget, count, tally, tally_users, announce, replicas, leave, scan, lists, masters, ping, time), how long
 	// it took, and its error; Cause tells an error from an answer. For Watch it is called, as watch, each time that the push channel was set up or
 	// could not be.
 	Observe func(op string, took time.Duration, err error)

@@ -79,14 +79,13 @@ func TestCommands(t *testing.T) {
 		"claim":                 func() error { _, _, err := s.Claim(t.Context(), name, nil, time.Hour); return err },
 		"replace":               func() error { _, err := s.Replace(t.Context(), name, nil, nil, time.Hour); return err },
 		"read_slot":             func() error { _, err := s.ReadSlot(t.Context(), name); return err },
-		"read_slots":            func() error { _, err := s.ReadSlots(t.Context(), []session.SlotName{name}); return err },
 		"note":                  func() error { return s.Note(t.Context(), []session.IndexName{list}, entry) },
 		"noted":                 func() error { _, err := s.Noted(t.Context(), list); return err },
 		"forget":                func() error { return s.Forget(t.Context(), list, r.ID) },
 		"delete":                func() error { return s.Delete(t.Context(), r.ID) },
 		"time":                  func() error { return s.measure(t.Context()) },
 	}
-	order := []string{"create", "load", "load without its life", "load_tokens", "swap", "touch", "claim", "replace", "read_slot", "read_slots", "note", "noted", "forget", "delete", "time"}
+	order := []string{"create", "load", "load without its life", "load_tokens", "swap", "touch", "claim", "replace", "read_slot", "note", "noted", "forget", "delete", "time"}
 	for _, op := range order { // so that every script is known
 		if err := operations[op](); err != nil {
 			t.Fatalf("%s: %v", op, err)
@@ -103,7 +102,7 @@ func TestCommands(t *testing.T) {
 				sent = append(sent, c.Args[0])
 			}
 		}
-		want := map[string]string{"load": "GET PTTL", "load without its life": "GET", "read_slot": "GET", "read_slots": "GET", "time": "TIME"}[op]
+		want := map[string]string{"load": "GET PTTL", "load without its life": "GET", "read_slot": "GET", "time": "TIME"}[op]
 		if want == "" {
 			want = "EVALSHA"
 		}

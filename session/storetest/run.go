@@ -204,10 +204,6 @@ func (f fixture) operations() []operation {
 			return must(nil, replaced, err)
 		}},
 		{"ReadSlot", func(ctx context.Context) error { _, err := f.Store.ReadSlot(ctx, slot); return err }},
-		{"ReadSlots", func(ctx context.Context) error {
-			_, err := f.Store.ReadSlots(ctx, []session.SlotName{slot})
-			return err
-		}},
 		{"Note", func(ctx context.Context) error {
 			return f.Store.Note(ctx, []session.IndexName{list, newList("sid")}, entry)
 		}},

@@ -58,23 +58,6 @@ var slotTests = []subtest{
 		f.claims(t, newSlot("one"), "three", f.long, "three", true)
 		f.slotHolds(t, name, "one")
 	}},
-	{"several are read at once", func(t *testing.T, f fixture) {
-		one, free, empty, over := newSlot("one"), newSlot("one"), newSlot("two"), newSlot("three")
-		f.claims(t, one, "first", f.long, "first", true)
-		f.claims(t, empty, "", f.long, "", true)
-		f.claims(t, over, "over", f.life, "over", true)
-		f.outlive(t)
-		values, err := f.Store.ReadSlots(t.Context(), []session.SlotName{free, one, over, empty, one})
-		if err != nil || len(values) != 5 {
-			t.Fatalf("ReadSlots = %q, %v", values, err)
-		}
-		if values[0] != nil || string(values[1]) != "first" || values[2] != nil || values[3] == nil || len(values[3]) != 0 || string(values[4]) != "first" {
-			t.Errorf("ReadSlots = %#v, want nil, first, nil, empty, first", values)
-		}
-		if values, err := f.Store.ReadSlots(t.Context(), []session.SlotName{free, over}); err != nil || values[0] != nil || values[1] != nil {
-			t.Errorf("ReadSlots of free ones = %q, %v", values, err)
-		}
-	}},
 	{"a slot is free again after its life", func(t *testing.T, f fixture) {
 		name := newSlot("claim")
 		f.claims(t, name, "first", f.life, "first", true)
@@ -141,8 +124,7 @@ var slotTests = []subtest{
 			_, claimed, err := f.Store.Claim(t.Context(), name, nil, f.long)
 			replaced, errReplace := f.Store.Replace(t.Context(), name, nil, nil, f.long)
 			_, errRead := f.Store.ReadSlot(t.Context(), name)
-			_, errReadAll := f.Store.ReadSlots(t.Context(), []session.SlotName{newSlot("good"), name})
-			for _, err := range []error{err, errReplace, errRead, errReadAll} {
+			for _, err := range []error{err, errReplace, errRead} {
 				if !CannotTell(err) || claimed || replaced {
 					t.Errorf("kind %q: %v, want an error that is none of the sentinels", kind, err)
 				}
