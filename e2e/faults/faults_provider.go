@@ -96,7 +96,7 @@ func tokenRow(id, what string, life time.Duration, misbehave idptest.Interceptor
 				return nil
 			}
 			few := rig.WaitFor(ctx, s.patiently(time.Second), enough) // a busy machine has some of them still to try
-			err = errors.Join(err, s.hangUp(ctx))
+			err = errors.Join(err, s.hangUpAtOnce())
 			s.end()
 			mu.Lock()
 			defer mu.Unlock()
@@ -214,7 +214,6 @@ func (s *scene) askDue(ctx context.Context, from, until time.Time) {
 // token endpoint behaves again. No refresh is under way then: one whose answer died there would be a session that the rig has lost.
 func (s *scene) hangUp(ctx context.Context) error {
 	s.Provider.Intercept(idptest.Token, idptest.Status(http.StatusServiceUnavailable))
-	defer s.Provider.Intercept(idptest.Token, nil)
 	_, err := s.await(ctx, loginBound, func(ctx context.Context) error {
 		for _, one := range s.Replicas {
 			if s.silent[one.Name] {
@@ -226,9 +225,13 @@ func (s *scene) hangUp(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
+	return errors.Join(err, s.hangUpAtOnce())
+}
+
+// hangUpAtOnce is hangUp where no refresh that is under way will be answered.
+func (s *scene) hangUpAtOnce() error {
+	s.Provider.Intercept(idptest.Token, idptest.Status(http.StatusServiceUnavailable))
+	defer s.Provider.Intercept(idptest.Token, nil)
 	s.toProvider.Down()
 	return s.toProvider.Up()
 }
