@@ -195,7 +195,7 @@ func TestReopenTTL(t *testing.T) {
 		asks(0)
 		time.Sleep(idle / 20)
 		third := asks(1)
-		if third.IdleExpires.Sub(time.Now()) >= r.IdleTimeout {
+		if time.Until(third.IdleExpires) >= r.IdleTimeout {
 			t.Error("it is to be touched now")
 		}
 		if err := r.Touch(t.Context(), *third); err != nil {
