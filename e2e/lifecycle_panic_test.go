@@ -18,7 +18,7 @@ import (
 
 // traps are where the program can be made to panic, by file: methods, which package session's Trap is called in.
 var traps = map[string][]string{
-	"session/redisstore/load.go":          {"Load"},
+	"session/redisstore/share.go":         {"share"},
 	"session/redisstore/watch_channel.go": {"changedKey"},
 	"authsvc/refresh.go":                  {"renew"},
 	"authsvc/keyset.go":                   {"fetch"},
@@ -118,7 +118,7 @@ func TestLifecyclePanics(t *testing.T) {
 		}
 	}
 
-	set("Load")
+	set("share")
 	cookie := http.Header{"Cookie": {sessionCookie + "=" + alice.cookie(sessionCookie)}}
 	for path, want := range map[string]int{"/auth": 503, "/forward": 503, "/envoy/page": 503, "/session": 500, "/sessions": 500, "/userinfo": 500} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.address+path, nil)
@@ -135,7 +135,7 @@ func TestLifecyclePanics(t *testing.T) {
 		if path == "/auth" {
 			check(t, checkVerdict(answer))
 		}
-		one("panic", "Load")
+		one("panic", "share")
 		if !strings.Contains(r.log.String(), fmt.Sprintf(`"request_id":%q,"endpoint":`, id)) {
 			t.Errorf("%s: no line of the log names the request", path)
 		}

@@ -179,7 +179,7 @@ func (l *lab) panics() {
 	rendered := run(l.T, fmt.Sprintf("nginx render --server-name 127.0.0.1 --listen %s --upstream %s --replica %s", site, f.backend.Listener.Addr(), breaks.address))
 	nginxtest.Start(l.T, rendered.stdout)
 	ways := map[string][]string{breaks.address: {"/auth", "/forward", "/envoy/page"}, site: {"/page"}}
-	set("Load")
+	set("share")
 	for address, targets := range ways {
 		for _, target := range targets {
 			a := f.send(address, "GET", target, []string{line, "X-Forwarded-Uri: /page", "X-Forwarded-Host: " + f.site}, "")
