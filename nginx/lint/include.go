@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -32,7 +33,8 @@ func (r *reader) load(name string) ([]byte, *FileError) {
 	if r.bytes += len(text); r.bytes > maxBytes {
 		return nil, &FileError{File: name, Reason: fmt.Sprintf("more than %d MB of configuration; name fewer files at once", maxBytes>>20)}
 	}
-	return text, nil
+	// To nginx a carriage return parts words as a space does; the parser passes over it, and would read a name on both sides of one as one.
+	return bytes.ReplaceAll(text, []byte{'\r'}, []byte{' '}), nil
 }
 
 func unreadable(name string, err error) *FileError {

@@ -200,6 +200,16 @@ func TestNoCondition(t *testing.T) {
 	}
 }
 
+// A carriage return parts words, as nginx reads it, and ends no comment: what is ignored on such a line is.
+func TestCarriageReturns(t *testing.T) {
+	report, err := lint([]string{"/a"}, Options{}, memory(map[string]string{
+		"/a": "server {\r\n in\rclude b;\r\n auth_request /a;\r\n location = /a {\rinternal;\rreturn\r204; } # authsvc-lint: ignore check-nowhere for a test\r\n}\r\n",
+	}))
+	if err != nil || len(report.Findings) > 0 || len(report.Ignored) != 1 || report.Ignored[0].Reason != "for a test" {
+		t.Errorf("got %+v, %v", report, err)
+	}
+}
+
 // Where a file stands is known for a whole configuration: a directive in the wrong place is none that nginx takes.
 func TestWrongPlace(t *testing.T) {
 	for content, want := range map[string]string{
