@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
@@ -81,6 +82,7 @@ func (b *bench) dueRound(ctx context.Context, d *deployment, at *rig.Replica, s 
 	}
 	n := int(dueEachSecond * dueWindow.Seconds())
 	start := d.store.Now().Add(dueLead)
+	turns := rand.Perm(n) // wrk asks for one after the other: in the same order, all that had fallen due since its last turn would come at once
 	cookies, err := d.fill(ctx, n, n, s, t, func(i int, one *session.Session, t *session.Tokens) {
 		one.Subject = s.Subject // whom the answers are about
 		if !due {
@@ -88,7 +90,7 @@ func (b *bench) dueRound(ctx context.Context, d *deployment, at *rig.Replica, s 
 			return
 		}
 		// Due is half of its life, of a token that lives so short.
-		moment := start.Add(time.Second + time.Duration(i)*(dueWindow-2*time.Second)/time.Duration(n))
+		moment := start.Add(time.Second + time.Duration(turns[i])*(dueWindow-2*time.Second)/time.Duration(n))
 		t.Expiry = moment.Add(moment.Sub(d.store.Now()))
 	})
 	if err != nil {
