@@ -179,6 +179,37 @@ func TestCacheEnds(t *testing.T) {
 	g.app.none(t, "the application")
 }
 
+// Whoever was told what a verdict said once is told what the next one says, and never again what the former one did, although nginx keeps its file open.
+func TestCacheTellsTheNext(t *testing.T) {
+	name := func(user string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Auth-Request-User", user)
+			w.Header().Set("Content-Length", "0")
+		}
+	}
+	g := newGate(t, name("before"), page, func(s *nginx.Site) { cached(t)(s); s.MicroCache = time.Second })
+	told := func() string {
+		g.send(t, "GET /page HTTP/1.1", "", "Cookie: a=1")
+		return g.app.one(t).Header.Get("X-Auth-Request-User")
+	}
+	for range 20 {
+		if got := told(); got != "before" {
+			t.Fatalf("the application is told of %q", got)
+		}
+	}
+	g.auth.answers(name("after"))
+	for deadline := time.Now().Add(patience); told() != "after"; {
+		if time.Now().After(deadline) {
+			t.Fatal("the former verdict is kept for ever")
+		}
+	}
+	for range 100 {
+		if got := told(); got != "after" {
+			t.Fatalf("the application is told of %q again", got)
+		}
+	}
+}
+
 // A WebSocket stays open when its session ends, so a kept verdict opens none.
 func TestCacheOpensNoWebSocket(t *testing.T) {
 	g := newGate(t, allow, page, cached(t))
