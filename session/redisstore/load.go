@@ -67,9 +67,16 @@ func (s *Store) load(ctx context.Context, withTokens bool, questions []*question
 	}
 }
 
-// those returns the questions whose answer's error is such.
+// those returns the questions whose answer's error is such. Nobody may change the list: mostly all or none of them are.
 func those(questions []*question, such func(error) bool) []*question {
-	return slices.DeleteFunc(slices.Clone(questions), func(q *question) bool { return !such(q.err) })
+	not := func(q *question) bool { return !such(q.err) }
+	if !slices.ContainsFunc(questions, not) {
+		return questions
+	}
+	if !slices.ContainsFunc(questions, func(q *question) bool { return such(q.err) }) {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(questions), not)
 }
 
 // worst returns an error that is no answer, if there is any, or else any.
@@ -146,7 +153,8 @@ func (s *Store) judge(id session.ID, identity *redis.StringCmd, left *redis.Dura
 	if left != nil {
 		life = left.Val()
 	}
-	return s.decode(id, []byte(identity.Val()), nil, life)
+	stored, _ := identity.Bytes() // without a copy, where Val makes one
+	return s.decode(id, stored, nil, life)
 }
 
 // readMarked asks for one or both parts of each record at one moment, so that they are of one version, and for a mark to come back with
