@@ -19,7 +19,7 @@ var ErrCorrupt = errors.New("session: record is corrupt")
 var ErrForeign = errors.New("session: the store answered with another session's record")
 
 // Record is a session as a store sees it: two sealed parts and what a store must know to keep them.
-// A verdict needs the first part only; tokens are large and rarely read.
+// A verdict needs the first part only; tokens are large and rarely read. What a store has read is shared: its bytes must not be changed.
 type Record struct {
 	ID ID
 	// Format says how the parts are written, from OldestRecordFormat to RecordFormat, which 0 stands for in a write.

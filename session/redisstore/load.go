@@ -67,16 +67,21 @@ func (s *Store) load(ctx context.Context, withTokens bool, questions []*question
 	}
 }
 
-// those returns the questions whose answer's error is such. Nobody may change the list: mostly all or none of them are.
+// those returns the questions whose answer's error is such. Mostly that is all or none of them; it may be the same list, which nobody may change.
 func those(questions []*question, such func(error) bool) []*question {
-	not := func(q *question) bool { return !such(q.err) }
-	if !slices.ContainsFunc(questions, not) {
+	n := 0
+	for _, q := range questions {
+		if such(q.err) {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return nil
+	case len(questions):
 		return questions
 	}
-	if !slices.ContainsFunc(questions, func(q *question) bool { return such(q.err) }) {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(questions), not)
+	return slices.DeleteFunc(slices.Clone(questions), func(q *question) bool { return !such(q.err) })
 }
 
 // worst returns an error that is no answer, if there is any, or else any.
@@ -153,7 +158,7 @@ func (s *Store) judge(id session.ID, identity *redis.StringCmd, left *redis.Dura
 	if left != nil {
 		life = left.Val()
 	}
-	stored, _ := identity.Bytes() // without a copy, where Val makes one
+	stored, _ := identity.Bytes() // the reply's own, without a copy: nobody writes to the parts of a Record
 	return s.decode(id, stored, nil, life)
 }
 
