@@ -116,7 +116,7 @@ func BenchmarkSeal(b *testing.B) {
 func BenchmarkRecall(b *testing.B) {
 	m, token := benchmarked(b)
 	for b.Loop() {
-		if r, err := m.Recall(b.Context(), token, false); err != nil || r.Open().Subject != jane.Subject {
+		if r, err := m.Recall(b.Context(), token, false); err != nil || r.IsZero() {
 			b.Fatal(err)
 		}
 	}
