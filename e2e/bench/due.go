@@ -82,7 +82,7 @@ func (b *bench) dueRound(ctx context.Context, d *deployment, at *rig.Replica, s 
 	}
 	n := int(dueEachSecond * dueWindow.Seconds())
 	start := d.store.Now().Add(dueLead)
-	turns := rand.Perm(n) // wrk asks for one after the other: in the same order, all that had fallen due since its last turn would come at once
+	turns := rand.Perm(n) // wrk asks in the order in which they are stored: were they due in that order, too, each of its laps would meet all that are due since the last in one burst
 	cookies, err := d.fill(ctx, n, n, s, t, func(i int, one *session.Session, t *session.Tokens) {
 		one.Subject = s.Subject // whom the answers are about
 		if !due {

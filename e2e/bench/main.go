@@ -54,7 +54,7 @@ Scenarios of bench scale, with a million sessions, which ends with a table of si
 
 Examples:
   make bench                                                    everything, a quarter of an hour
-  make bench BENCH="-only direct,off -rounds 9"                 two scenarios, more rounds
+  make bench BENCH="-only direct,off -rounds 21"                two scenarios, more rounds
   go run ./e2e/bench -only off -redis-latency 1ms               Redis a millisecond away
   go run ./e2e/bench -only growth -sessions 200000              more people
   make scale                                                    a million sessions, a quarter of an hour, 5 GB of memory
