@@ -75,6 +75,9 @@ func (s *scene) run(ctx context.Context, out *result) error {
 	}
 	busy := s.busy(&p, began)
 	maps.Copy(cookies, s.cookies())
+	for _, show := range load.ended { // of these some began in this row, too, and were lost before they ended
+		cookies[show.session] = show.cookie
+	}
 	if p.Losses, err = s.losses(ctx, operations, cookies); err != nil {
 		return err
 	}
